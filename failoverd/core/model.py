@@ -1,0 +1,343 @@
+"""Facts about a cluster, as values, each with the time it was seen.
+
+Nothing here decides. A look that failed is a fact too: its `Outcome` says what kind
+of silence it was, because a refused port, a lost connection and a time-out are
+different evidence. Instants are seconds of the daemon's monotonic clock; they mean
+nothing on another host or after a reboot.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NewType
+
+NodeName = NewType("NodeName", str)
+Instant = NewType("Instant", float)
+"""Seconds of the daemon's monotonic clock."""
+WallTime = NewType("WallTime", float)
+"""Seconds since 1970, for people and for the cooldown only."""
+Timeline = NewType("Timeline", int)
+SystemIdentifier = NewType("SystemIdentifier", str)
+Epoch = NewType("Epoch", int)
+"""Number of an incident; every act on a host carries it."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Lsn:
+    """A position in the WAL, in bytes. Source: PostgreSQL, "pg_lsn Type"."""
+
+    bytes: int
+
+    @classmethod
+    def parse(cls, text: str) -> Lsn:
+        """Read `16/B374D848`. Raises ValueError for anything else."""
+        high, slash, low = text.partition("/")
+        if not slash or not (0 < len(high) <= 8 and 0 < len(low) <= 8):
+            raise ValueError(f"not a WAL position: {text!r}")
+        return cls((int(high, 16) << 32) + int(low, 16))
+
+    def __str__(self) -> str:
+        return f"{self.bytes >> 32:X}/{self.bytes & 0xFFFFFFFF:X}"
+
+    def __sub__(self, other: Lsn) -> int:
+        return self.bytes - other.bytes
+
+
+class Outcome(enum.StrEnum):
+    """What one look at one thing came to; made from exceptions by one table in transport."""
+
+    OK = "ok"
+    NOT_TRIED = "not_tried"
+    # The other side spoke: it is alive.
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    STARTING_UP = "starting_up"
+    SHUTTING_DOWN = "shutting_down"
+    MISCONFIGURED = "misconfigured"
+    REJECTED = "rejected"
+    # It spoke, and what it said is that it is dying (53100, 58xxx, XX, 42501 at connect).
+    FAILING = "failing"
+    # Nothing there, or silence.
+    REFUSED = "refused"
+    LOST = "lost"
+    TIMED_OUT = "timed_out"
+    HOST_UNREACHABLE = "host_unreachable"
+    UNKNOWN = "unknown"
+    # It is us: never evidence against a node.
+    OUR_FAULT = "our_fault"
+
+
+SPOKE = frozenset(
+    {
+        Outcome.OK,
+        Outcome.TOO_MANY_CONNECTIONS,
+        Outcome.STARTING_UP,
+        Outcome.SHUTTING_DOWN,
+        Outcome.MISCONFIGURED,
+        Outcome.REJECTED,
+    }
+)
+"""A well-formed PostgreSQL answer, whatever it says, is a proof of life."""
+
+SILENT = frozenset(
+    {
+        Outcome.REFUSED,
+        Outcome.LOST,
+        Outcome.TIMED_OUT,
+        Outcome.HOST_UNREACHABLE,
+        Outcome.UNKNOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: what came of it, when it began and ended, and the words that were heard."""
+
+    outcome: Outcome = Outcome.NOT_TRIED
+    began_at: Instant = Instant(0.0)
+    ended_at: Instant = Instant(0.0)
+    detail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome is Outcome.OK
+
+
+NOT_TRIED = Look()
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A standby's `pg_stat_wal_receiver`; `message_age_s` is by the standby's own clock."""
+
+    status: str
+    sender_host: str
+    sender_port: int
+    message_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A row of the primary's `pg_stat_replication`."""
+
+    application_name: str
+    client_address: str
+    state: str
+    sync_state: str
+    flush_lsn: Lsn | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What a server says of itself by SQL, in one row of one statement."""
+
+    seen_at: Instant
+    system_identifier: SystemIdentifier
+    in_recovery: bool
+    timeline: Timeline
+    """Of the WAL being written (primary) or received (standby); 0 where a standby cannot say."""
+    version: int
+    """`server_version_num`: 150020."""
+    postmaster_started: str
+    """`pg_postmaster_start_time()` as whole seconds since 1970, by the server's clock."""
+    backend_pid: int
+    data_directory: str
+    written_lsn: Lsn | None
+    """`pg_current_wal_lsn()` on a primary."""
+    received_lsn: Lsn | None
+    """greatest(received, replayed) on a standby: what a promotion starts from, at least."""
+    replayed_lsn: Lsn | None
+    replay_paused: bool = False
+    read_only: bool = False
+    """`default_transaction_read_only` on a server that is not in recovery."""
+    receiver: Receiver | None = None
+    receiver_readable: bool = True
+    """False where our role lacks pg_monitor, so that the absence of a row means nothing."""
+    senders: tuple[Sender, ...] = ()
+    synchronous_standby_names: str = ""
+    sync_waiters: int = 0
+    """Sessions that wait in SyncRep for a synchronous standby."""
+    primary_slot_name: str = ""
+    apply_delay_ms: int = 0
+    replay_lag_s: float | None = None
+
+
+class ControlState(enum.StrEnum):
+    """`Database cluster state` of pg_controldata, grouped. Source: src/bin/pg_controldata."""
+
+    STARTING_UP = "starting up"
+    SHUT_DOWN = "shut down"
+    SHUT_DOWN_IN_RECOVERY = "shut down in recovery"
+    SHUTTING_DOWN = "shutting down"
+    IN_CRASH_RECOVERY = "in crash recovery"
+    IN_ARCHIVE_RECOVERY = "in archive recovery"
+    IN_PRODUCTION = "in production"
+    UNKNOWN = "unknown"
+
+
+class Guard(enum.StrEnum):
+    """`standby.signal` in the data directory, and whether it is ours."""
+
+    NONE = "none"
+    OURS = "ours"
+    FOREIGN = "foreign"
+    """A `standby.signal` without our marker beside it: a standby by right, or somebody's guard."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What the host program saw on a database host in one round trip."""
+
+    seen_at: Instant
+    boot_id: str
+    uptime_s: float
+    user: str
+    directory_identity: str
+    """Device and inode of the data directory."""
+    system_identifier: SystemIdentifier
+    control_state: ControlState
+    control_timeline: Timeline
+    checkpoint_lsn: Lsn | None
+    processes: tuple[tuple[int, str], ...]
+    """PostgreSQL processes whose working directory is the data directory: (pid, state letter)."""
+    postmaster_pid: int | None
+    """From postmaster.pid; trusted only where `processes` has it too."""
+    postmaster_started: str
+    listener: bool
+    guard: Guard
+    guard_epoch: Epoch | None
+    epoch: Epoch
+    """The highest epoch this host has seen; 0 where none."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    look: Look = NOT_TRIED
+    facts: HostFacts | None = None
+    """Facts of this look, never of an earlier one."""
+    local_socket: Look = NOT_TRIED
+    """An attempt on the server's Unix socket, from its own host."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """Everything one round of looks learnt about one node."""
+
+    name: NodeName
+    round: int = 0
+    """Grows with each round of this node; a failure is counted once a round."""
+    began_at: Instant = Instant(0.0)
+    held: Look = NOT_TRIED
+    fresh: Look = NOT_TRIED
+    server: ServerFacts | None = None
+    """From this round only."""
+    last_server: ServerFacts | None = None
+    """The latest ever heard, with its own `seen_at`."""
+    write: Look = NOT_TRIED
+    """The latest write check: a local commit."""
+    host: HostReport = field(default_factory=HostReport)
+    reach_primary: Look = NOT_TRIED
+    """From this node's host: an attempt to connect to the primary."""
+    ours: bool = False
+    """This round was spoilt by our own fault (late loop, no descriptors): it proves nothing."""
+
+    @property
+    def heard(self) -> bool:
+        """PostgreSQL answered in this round, be it with a refusal."""
+        return self.held.outcome in SPOKE or self.fresh.outcome in SPOKE
+
+    @property
+    def writable(self) -> bool:
+        return self.server is not None and not self.server.in_recovery
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """The whole cluster as it is known now. Level-triggered: always complete."""
+
+    nodes: Mapping[NodeName, NodeReport]
+    our_network_down: bool = False
+    """A look failed in a way that only our own host can cause."""
+
+    def report(self, name: NodeName) -> NodeReport:
+        return self.nodes.get(name) or NodeReport(name)
+
+    def others(self, name: NodeName) -> tuple[NodeReport, ...]:
+        return tuple(r for n, r in sorted(self.nodes.items()) if n != name)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRun:
+    """One command, statement or remote act: what was run, what it said, how long it took."""
+
+    node: NodeName
+    command: str
+    output: str
+    duration_s: float
+    exit_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why an act came out as it did: one sentence, and what was run."""
+
+    sentence: str
+    runs: tuple[CommandRun, ...] = ()
+
+
+class ProofKind(enum.StrEnum):
+    STOPPED = "stopped"
+    POWERED_OFF = "powered_off"
+    DEAD_MAN_EXPIRED = "dead_man_expired"
+    VOUCHED = "vouched"
+    COMMITS_FROZEN = "commits_frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class FenceProof:
+    """That one node takes no more writes. Belongs to one epoch, one daemon process, 30 s."""
+
+    kind: ProofKind
+    node: NodeName
+    epoch: Epoch
+    proved_at: Instant
+    control_state: ControlState
+    shutdown_checkpoint: Lsn | None
+    """Where the control file says "shut down": the checkpoint a lossless candidate lies beyond."""
+    evidence: Evidence
+
+
+PROOF_LIFETIME_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSettings:
+    """A standby's settings from before the freeze, to be put back by value or RESET.
+
+    A conninfo may hold a password: never logged, never served, kept in the 0600 journal alone.
+    """
+
+    values: tuple[tuple[str, str | None], ...] = field(repr=False)
+    """Each setting and its value in postgresql.auto.conf; None: it was not set there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A standby that has been detached, and where it stands still."""
+
+    node: NodeName
+    position: Lsn
+    timeline: Timeline
+    saved: SavedSettings
+
+
+@dataclass(frozen=True, slots=True)
+class WalLoss:
+    """What a promotion loses, in bytes of WAL. WAL bytes are not commits: hint bits count too."""
+
+    lost_bytes: int
+    proven: bool
+    """True where the old primary's true end is known; else an estimate, and said to be one."""
+    sentence: str

@@ -1,0 +1,81 @@
+"""Detach a standby from its upstream and put it back: what was there is journaled first."""
+
+from __future__ import annotations
+
+import base64
+
+from failoverd.core.effects import Freeze, ReadSettings, Thaw
+from failoverd.core.events import EffectFailed, FrozenAt, SettingsRead, Thawed
+from failoverd.core.model import Frozen, Lsn, SavedSettings, Timeline
+from failoverd.effect.world import Runs, World, act, look, why
+from failoverd.transport.host import HostAnswer
+
+SETTINGS = (
+    "primary_conninfo",
+    "primary_slot_name",
+    "max_standby_archive_delay",
+    "max_standby_streaming_delay",
+)
+
+
+async def read_settings(effect: ReadSettings, world: World) -> SettingsRead | EffectFailed:
+    """What a freeze would overwrite. Changes nothing."""
+    runs = Runs()
+    node = world.nodes[effect.node]
+    answer = runs.add(
+        await node.host.call("settings", node.arguments, timeout_s=world.limits.freeze_s)
+    )
+    if not answer.done:
+        return EffectFailed("not_read", runs.evidence(f"its settings: {why(answer)}"))
+    saved = SavedSettings(tuple((name, _saved(answer, name)) for name in SETTINGS))
+    return SettingsRead(saved, runs.evidence(f"the settings of {node.name} are kept"))
+
+
+def _saved(answer: HostAnswer, setting: str) -> str | None:
+    if answer.field(f"saved_{setting}_unset") == "yes":
+        return None
+    return base64.b64decode(answer.field(f"saved_{setting}_b64")).decode()
+
+
+async def freeze(effect: Freeze, world: World) -> FrozenAt | EffectFailed:
+    """The standby follows nobody, and its position stands still."""
+    runs = Runs()
+    node = world.nodes[effect.node]
+    answer, facts = await look(world, node, runs)
+    if facts is None:
+        return EffectFailed("not_frozen", runs.evidence(f"its host: {why(answer)}"))
+    answer = runs.add(await act(node, "freeze", facts, effect.epoch, {}, world.limits.freeze_s))
+    if not answer.done:
+        return EffectFailed("not_frozen", runs.evidence(f"it could not be frozen: {why(answer)}"))
+    try:
+        position = Lsn.parse(answer.field("position"))
+        timeline = Timeline(int(answer.field("timeline") or "0"))
+    except ValueError:
+        return EffectFailed("not_frozen", runs.evidence("its position was not understood"))
+    frozen = Frozen(node.name, position, timeline, effect.saved)
+    return FrozenAt(frozen, runs.evidence(f"{node.name} stands still at {position}"))
+
+
+async def thaw(effect: Thaw, world: World) -> Thawed | EffectFailed:
+    """Its own settings are in force again."""
+    runs = Runs()
+    node = world.nodes[effect.node]
+    answer, facts = await look(world, node, runs)
+    if facts is None:
+        return EffectFailed("not_thawed", runs.evidence(f"its host: {why(answer)}"))
+    answer = runs.add(
+        await act(node, "thaw", facts, effect.epoch, _restore(effect.saved), world.limits.freeze_s)
+    )
+    if not answer.done:
+        return EffectFailed("not_thawed", runs.evidence(f"it could not be thawed: {why(answer)}"))
+    return Thawed(runs.evidence(f"{node.name} has its own settings again"))
+
+
+def _restore(saved: SavedSettings) -> dict[str, str]:
+    arguments: dict[str, str] = {}
+    for setting, value in saved.values:
+        if value is None:
+            arguments[f"restore_{setting}_unset"] = "yes"
+        else:
+            arguments[f"restore_{setting}_b64"] = base64.b64encode(value.encode()).decode()
+    return arguments

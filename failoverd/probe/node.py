@@ -1,0 +1,135 @@
+"""One round of looks at one node: by SQL always, through its host when due or in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from failoverd.core.model import (
+    NOT_TRIED,
+    HostReport,
+    Instant,
+    Look,
+    NodeName,
+    NodeReport,
+    Outcome,
+    ServerFacts,
+)
+from failoverd.probe.host import look_at_host, reach
+from failoverd.probe.sql import SqlProbe, SqlRound
+from failoverd.transport.host import Host
+from failoverd.transport.postgres import Monotonic, SqlAddress
+
+HESITATION_S = 0.2
+"""A primary that has said nothing for so long is asked about, before its time-out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What a round should look at, beside SQL."""
+
+    is_primary: bool
+    in_doubt: bool
+    host: bool
+    write_check: bool
+    primary_address: tuple[str, int] | None
+    timeout_s: float
+
+
+class NodeProbe:
+    """The standing session of a node and its rounds."""
+
+    def __init__(
+        self,
+        name: NodeName,
+        address: SqlAddress,
+        host: Host,
+        arguments: Mapping[str, str],
+        monotonic: Monotonic,
+        on_death: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self._host = host
+        self._arguments = arguments
+        self._monotonic = monotonic
+        self._sql = SqlProbe(address, monotonic, on_death)
+        self._round = 0
+        self._last_server: ServerFacts | None = None
+        self._last_host = HostReport()
+        self._last_write = NOT_TRIED
+
+    async def round(
+        self,
+        attention: Attention,
+        raise_doubt: Callable[[], None],
+        was_ours: Callable[[Instant], bool],
+    ) -> NodeReport:
+        """Bounded by about twice the poll's time-out; whatever fails is a fact in the report."""
+        began = self._monotonic()
+        self._round += 1
+        async with asyncio.TaskGroup() as group:
+            sql = group.create_task(
+                self._sql.round(attention.timeout_s, write_check=attention.write_check)
+            )
+            reached = group.create_task(self._reach_primary(attention))
+            host = await self._look_at_host(attention, sql, raise_doubt)
+        found = sql.result()
+        if found.server is not None:
+            self._last_server = found.server
+        if found.write.outcome is not Outcome.NOT_TRIED:
+            self._last_write = found.write
+        if host is not None:
+            self._last_host = host
+        return NodeReport(
+            name=self.name,
+            round=self._round,
+            began_at=began,
+            held=found.held,
+            fresh=found.fresh,
+            server=found.server,
+            last_server=self._last_server,
+            write=self._last_write,
+            host=self._last_host,
+            reach_primary=reached.result(),
+            ours=was_ours(began) or found.fresh.outcome is Outcome.OUR_FAULT,
+        )
+
+    async def _look_at_host(
+        self,
+        attention: Attention,
+        sql: asyncio.Task[SqlRound],
+        raise_doubt: Callable[[], None],
+    ) -> HostReport | None:
+        if attention.in_doubt and attention.is_primary:
+            return await self._host_report(attention, local_socket=True)
+        await asyncio.wait({sql}, timeout=HESITATION_S)
+        if attention.is_primary and not (sql.done() and _answers(sql.result())):
+            raise_doubt()
+            return await self._host_report(attention, local_socket=True)
+        if attention.host:
+            return await self._host_report(attention, local_socket=False)
+        return None
+
+    async def _host_report(self, attention: Attention, *, local_socket: bool) -> HostReport:
+        return await look_at_host(
+            self._host,
+            self._arguments,
+            self._monotonic,
+            max(attention.timeout_s, 1.0),
+            local_socket=local_socket,
+        )
+
+    async def _reach_primary(self, attention: Attention) -> Look:
+        if attention.is_primary or not attention.in_doubt or attention.primary_address is None:
+            return NOT_TRIED
+        host, port = attention.primary_address
+        arguments = {**self._arguments, "host": host, "port": str(port)}
+        return await reach(self._host, arguments, self._monotonic, attention.timeout_s)
+
+    async def close(self) -> None:
+        await self._sql.close()
+
+
+def _answers(found: SqlRound) -> bool:
+    return found.held.ok and found.fresh.ok

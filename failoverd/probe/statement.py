@@ -1,0 +1,114 @@
+"""The one statement that asks a server everything, in one row, on PostgreSQL 13 to 18.
+
+The timeline is that of the WAL being written (from the name of its file): the control
+file is stale for seconds after a promotion. Source: PostgreSQL documentation, "System
+Administration Functions", "The Cumulative Statistics System".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from failoverd.core.model import (
+    Instant,
+    Lsn,
+    Receiver,
+    Sender,
+    ServerFacts,
+    SystemIdentifier,
+    Timeline,
+)
+
+STATUS = """
+select (select system_identifier::text from pg_control_system()) as system_identifier,
+       r.in_recovery,
+       current_setting('server_version_num')::int as version,
+       floor(extract(epoch from pg_postmaster_start_time()))::bigint::text as started,
+       pg_backend_pid() as backend_pid,
+       (select setting from pg_settings where name = 'data_directory') as data_directory,
+       case when r.in_recovery then null else pg_current_wal_lsn() end::text as written_lsn,
+       case when r.in_recovery
+            then (select received_tli from pg_stat_wal_receiver)
+            else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
+       end as timeline,
+       greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text as received_lsn,
+       pg_last_wal_replay_lsn()::text as replayed_lsn,
+       case when r.in_recovery then pg_is_wal_replay_paused() else false end as replay_paused,
+       current_setting('default_transaction_read_only') = 'on' as read_only,
+       (select row_to_json(w)::text
+          from (select status, sender_host, sender_port,
+                       extract(epoch from clock_timestamp() - last_msg_receipt_time)::float8 as age
+                  from pg_stat_wal_receiver) w) as receiver,
+       (select coalesce(json_agg(s), '[]')::text
+          from (select application_name, client_addr::text as client_address, state, sync_state,
+                       flush_lsn::text as flush_lsn
+                  from pg_stat_replication) s) as senders,
+       current_setting('synchronous_standby_names') as synchronous_standby_names,
+       (select count(*)::int from pg_stat_activity where wait_event = 'SyncRep') as sync_waiters,
+       current_setting('primary_slot_name') as primary_slot_name,
+       (select setting::int from pg_settings where name = 'recovery_min_apply_delay') as apply_delay,
+       case when r.in_recovery
+            then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8
+       end as replay_lag
+  from (select pg_is_in_recovery() as in_recovery) r
+"""
+
+WRITE_CHECK = """
+begin;
+set local synchronous_commit = local;
+select pg_logical_emit_message(true, 'failoverd', 'write check');
+commit
+"""
+"""A durable local commit that needs no table and waits for no standby."""
+
+
+def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
+    """Read the row of STATUS. `seen_at` is when the statement was sent: the later moments
+    that it speaks of cannot be told apart, and evidence must not be dated too young."""
+    receiver = json.loads(row["receiver"]) if row["receiver"] else None
+    readable = receiver is None or receiver["status"] is not None
+    return ServerFacts(
+        seen_at=seen_at,
+        system_identifier=SystemIdentifier(row["system_identifier"]),
+        in_recovery=row["in_recovery"],
+        timeline=Timeline(row["timeline"] or 0),
+        version=row["version"],
+        postmaster_started=row["started"],
+        backend_pid=row["backend_pid"],
+        data_directory=row["data_directory"] or "",
+        written_lsn=_lsn(row["written_lsn"]),
+        received_lsn=_lsn(row["received_lsn"]),
+        replayed_lsn=_lsn(row["replayed_lsn"]),
+        replay_paused=row["replay_paused"],
+        read_only=row["read_only"] and not row["in_recovery"],
+        receiver=_receiver(receiver) if readable else None,
+        receiver_readable=readable,
+        senders=tuple(_sender(sender) for sender in json.loads(row["senders"])),
+        synchronous_standby_names=row["synchronous_standby_names"],
+        sync_waiters=row["sync_waiters"],
+        primary_slot_name=row["primary_slot_name"],
+        apply_delay_ms=row["apply_delay"] or 0,
+        replay_lag_s=row["replay_lag"],
+    )
+
+
+def _lsn(text: str | None) -> Lsn | None:
+    return Lsn.parse(text) if text else None
+
+
+def _receiver(row: Mapping[str, Any] | None) -> Receiver | None:
+    if row is None:
+        return None
+    return Receiver(row["status"], row["sender_host"] or "", row["sender_port"] or 0, row["age"])
+
+
+def _sender(row: Mapping[str, Any]) -> Sender:
+    return Sender(
+        application_name=row["application_name"] or "",
+        client_address=row["client_address"] or "",
+        state=row["state"] or "",
+        sync_state=row["sync_state"] or "",
+        flush_lsn=_lsn(row["flush_lsn"]),
+    )

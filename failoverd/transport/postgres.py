@@ -1,0 +1,141 @@
+"""One PostgreSQL session, with a deadline on everything and no pool.
+
+After a time-out a session is terminated and never used again: asyncpg opens a second
+connection to cancel in the background, and what the first would still say is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from failoverd.core.model import Instant, Look, Outcome
+from failoverd.transport.outcome import sql_outcome
+
+Monotonic = Callable[[], Instant]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAddress:
+    """Where and as whom to connect. The password is read at each connect, and never shown."""
+
+    host: str
+    port: int
+    user: str
+    database: str
+    password: Callable[[], str | None] = field(repr=False)
+    sslmode: str = "prefer"
+    sslrootcert: Path | None = None
+    application_name: str = "failoverd"
+
+    def tls(self) -> ssl.SSLContext | str:
+        """asyncpg takes libpq's words but for the two that need a certificate store."""
+        if self.sslmode not in ("verify-ca", "verify-full"):
+            return self.sslmode
+        context = ssl.create_default_context(cafile=self.sslrootcert)
+        context.check_hostname = self.sslmode == "verify-full"
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAnswer:
+    """A look at a server, and the one row that it gave, if it gave one."""
+
+    look: Look
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.look.ok
+
+
+class SqlSession:
+    """A connection that is either usable or gone."""
+
+    def __init__(self, connection: asyncpg.Connection[Any], monotonic: Monotonic) -> None:
+        self._connection = connection
+        self._monotonic = monotonic
+
+    @property
+    def usable(self) -> bool:
+        return not self._connection.is_closed()
+
+    def on_death(self, notify: Callable[[], None]) -> None:
+        """Call `notify` as soon as the connection ends, by whosever doing."""
+        self._connection.add_termination_listener(lambda _: notify())
+
+    async def row(self, statement: str, *arguments: object, timeout_s: float) -> SqlAnswer:
+        """The first row of a statement."""
+        began = self._monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                row = await self._connection.fetchrow(statement, *arguments, timeout=timeout_s)
+        except Exception as error:  # noqa: BLE001 - one table sorts every failure
+            return self._failed(error, began)
+        look = Look(Outcome.OK, began, self._monotonic())
+        return SqlAnswer(look, dict(row) if row is not None else {})
+
+    async def run(self, script: str, *, timeout_s: float) -> SqlAnswer:
+        """Several statements in one simple query, without a result."""
+        began = self._monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connection.execute(script, timeout=timeout_s)
+        except Exception as error:  # noqa: BLE001 - one table sorts every failure
+            return self._failed(error, began)
+        return SqlAnswer(Look(Outcome.OK, began, self._monotonic()))
+
+    def _failed(self, error: Exception, began: Instant) -> SqlAnswer:
+        outcome, detail = sql_outcome(error, connecting=False)
+        if outcome in _SESSION_IS_OVER:
+            self.terminate()
+        return SqlAnswer(Look(outcome, began, self._monotonic(), detail))
+
+    def terminate(self) -> None:
+        """Drop the connection at once; leaves no task and waits for nobody."""
+        with contextlib.suppress(Exception):
+            self._connection.terminate()
+
+    async def close(self, timeout_s: float = 1.0) -> None:
+        """Part in good order, or at once where the server does not answer."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connection.close(timeout=timeout_s)
+        except Exception:  # noqa: BLE001 - it is gone either way
+            self.terminate()
+
+
+_SESSION_IS_OVER = frozenset(
+    {Outcome.TIMED_OUT, Outcome.LOST, Outcome.UNKNOWN, Outcome.SHUTTING_DOWN, Outcome.OUR_FAULT}
+)
+
+
+async def connect(
+    address: SqlAddress, monotonic: Monotonic, timeout_s: float
+) -> tuple[Look, SqlSession | None]:
+    """A fresh connection within `timeout_s`, or what came of the attempt."""
+    began = monotonic()
+    try:
+        async with asyncio.timeout(timeout_s):
+            connection = await asyncpg.connect(
+                host=address.host,
+                port=address.port,
+                user=address.user,
+                database=address.database,
+                password=address.password(),
+                ssl=address.tls(),
+                timeout=timeout_s,
+                statement_cache_size=0,
+                server_settings={"application_name": address.application_name},
+            )
+    except Exception as error:  # noqa: BLE001 - one table sorts every failure
+        outcome, detail = sql_outcome(error, connecting=True)
+        return Look(outcome, began, monotonic(), detail), None
+    return Look(Outcome.OK, began, monotonic()), SqlSession(connection, monotonic)
