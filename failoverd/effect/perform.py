@@ -27,7 +27,7 @@ from failoverd.effect.unfence import unfence, unguard
 from failoverd.effect.world import World
 
 
-async def perform(effect: Effect, world: World) -> Result:  # noqa: PLR0911 - one line a verb
+async def perform(effect: Effect, world: World) -> Result:
     """What was asked for with its proof, or why not."""
     match effect:
         case Fence():

@@ -48,7 +48,8 @@ select (select system_identifier::text from pg_control_system()) as system_ident
        current_setting('synchronous_standby_names') as synchronous_standby_names,
        (select count(*)::int from pg_stat_activity where wait_event = 'SyncRep') as sync_waiters,
        current_setting('primary_slot_name') as primary_slot_name,
-       (select setting::int from pg_settings where name = 'recovery_min_apply_delay') as apply_delay,
+       (select setting::int from pg_settings
+         where name = 'recovery_min_apply_delay') as apply_delay,
        case when r.in_recovery
             then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8
        end as replay_lag
@@ -66,7 +67,8 @@ commit
 
 def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
     """Read the row of STATUS. `seen_at` is when the statement was sent: the later moments
-    that it speaks of cannot be told apart, and evidence must not be dated too young."""
+    that it speaks of cannot be told apart, and evidence must not be dated too young.
+    """
     receiver = json.loads(row["receiver"]) if row["receiver"] else None
     readable = receiver is None or receiver["status"] is not None
     return ServerFacts(

@@ -35,8 +35,8 @@ class SqlAddress:
     sslrootcert: Path | None = None
     application_name: str = "failoverd"
 
-    def tls(self) -> ssl.SSLContext | str:
-        """asyncpg takes libpq's words but for the two that need a certificate store."""
+    def tls(self) -> Any:
+        """Asyncpg takes libpq's words but for the two that need a certificate store."""
         if self.sslmode not in ("verify-ca", "verify-full"):
             return self.sslmode
         context = ssl.create_default_context(cafile=self.sslrootcert)

@@ -1,0 +1,29 @@
+"""The text that a database host runs: arguments as shell assignments, then every verb."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+_FILES = ("prologue", "status", "guard", "stop", "freeze", "reach", "dispatch")
+_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+
+
+@functools.cache
+def source() -> str:
+    """Prologue, one file a subject, dispatch; without the arguments."""
+    folder = Path(__file__).parent
+    return "".join((folder / f"{name}.sh").read_text() for name in _FILES)
+
+
+def program(arguments: Mapping[str, str]) -> bytes:
+    """What to feed to `sh -s`. Raises ValueError for a name that the shell would not take."""
+    lines: list[str] = []
+    for name, value in sorted(arguments.items()):
+        if not _NAME.match(name) or "\0" in value:
+            raise ValueError(f"not an argument of the host program: {name!r}")
+        lines.append(f"FD_{name}={shlex.quote(value)}\n")
+    return ("".join(lines) + source()).encode()

@@ -1,0 +1,162 @@
+"""A database host, as something that answers the verbs of the host program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from failoverd.core.model import (
+    CommandRun,
+    ControlState,
+    Epoch,
+    Guard,
+    HostFacts,
+    Instant,
+    Lsn,
+    NodeName,
+    Outcome,
+    SystemIdentifier,
+    Timeline,
+)
+
+OUTPUT_LIMIT = 4096
+_SECRET = ("restore_", "saved_")
+
+
+@dataclass(frozen=True, slots=True)
+class HostAnswer:
+    """What came back. `outcome` is OK only if the whole answer, with our nonce, arrived."""
+
+    outcome: Outcome
+    exit_status: int | None
+    fields: Mapping[str, tuple[str, ...]]
+    run: CommandRun
+
+    def field(self, name: str) -> str:
+        """The first value of a key, or the empty string."""
+        return self.fields.get(name, ("",))[0]
+
+    @property
+    def done(self) -> bool:
+        """Exit status 0 *and* our nonce: anything else is not done, or unknown."""
+        return self.outcome is Outcome.OK and self.exit_status == 0
+
+
+class Host(Protocol):
+    """One host and its ways; bounded, whatever the peer does."""
+
+    @property
+    def node(self) -> NodeName: ...
+
+    async def call(
+        self, verb: str, arguments: Mapping[str, str], *, timeout_s: float
+    ) -> HostAnswer: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a verb, as it is told to people: without what may be a secret."""
+
+    node: NodeName
+    verb: str
+    arguments: Mapping[str, str]
+    nonce: str
+
+    @property
+    def sent(self) -> dict[str, str]:
+        return {**self.arguments, "verb": self.verb, "nonce": self.nonce}
+
+    @property
+    def told(self) -> str:
+        shown = (f"{k}={v}" for k, v in sorted(self.arguments.items()) if v and not _secret(k))
+        return " ".join((self.verb, *shown))
+
+    def answer(self, exit_status: int | None, output: str, duration_s: float) -> HostAnswer:
+        """Read what a host printed. No exit status, or not our nonce last: it was lost."""
+        fields = _fields(output)
+        complete = exit_status is not None and fields.get("nonce", ("",))[-1] == self.nonce
+        outcome = Outcome.OK if complete else Outcome.LOST
+        said = "\n".join(line for line in output.splitlines() if not _untold(line))
+        return HostAnswer(outcome, exit_status, fields, self._run(said, duration_s, exit_status))
+
+    def failed(self, outcome: Outcome, words: str, duration_s: float) -> HostAnswer:
+        """Nothing came back, for this reason."""
+        return HostAnswer(outcome, None, {}, self._run(words, duration_s, None))
+
+    def _run(self, output: str, duration_s: float, exit_status: int | None) -> CommandRun:
+        return CommandRun(self.node, self.told, output[:OUTPUT_LIMIT], duration_s, exit_status)
+
+
+def _secret(key: str) -> bool:
+    return key.startswith(_SECRET)
+
+
+def _untold(line: str) -> bool:
+    return _secret(line) or line.startswith("nonce=")
+
+
+def _fields(output: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for line in output.splitlines():
+        key, equals, value = line.partition("=")
+        if equals:
+            found[key] = (*found.get(key, ()), value)
+    return found
+
+
+def host_facts(answer: HostAnswer, seen_at: Instant) -> HostFacts | None:
+    """The facts of a look; None where any of them is missing or not understood."""
+    if answer.outcome is not Outcome.OK:
+        return None
+    try:
+        return _facts(answer, seen_at)
+    except (ValueError, IndexError):
+        return None
+
+
+def _facts(answer: HostAnswer, seen_at: Instant) -> HostFacts:
+    pid = answer.field("postmaster_pid")
+    checkpoint = answer.field("checkpoint_lsn")
+    guard_epoch = answer.field("guard_epoch")
+    state = answer.field("control_state")
+    known = state in ControlState.__members__.values()
+    return HostFacts(
+        seen_at=seen_at,
+        boot_id=_present(answer, "boot_id"),
+        uptime_s=float(answer.field("uptime")),
+        user=_present(answer, "user"),
+        directory_identity=_present(answer, "directory_identity"),
+        system_identifier=SystemIdentifier(_present(answer, "system_identifier")),
+        control_state=ControlState(state) if known else ControlState.UNKNOWN,
+        control_timeline=Timeline(int(answer.field("control_timeline"))),
+        checkpoint_lsn=Lsn.parse(checkpoint) if checkpoint else None,
+        processes=tuple(_process(line) for line in answer.fields.get("process", ())),
+        postmaster_pid=int(pid) if pid else None,
+        postmaster_started=answer.field("postmaster_started").strip(),
+        listener={"yes": True, "no": False}[_word(answer, "listener", ("yes", "no"))],
+        guard=Guard(answer.field("guard")),
+        guard_epoch=Epoch(int(guard_epoch)) if guard_epoch else None,
+        epoch=Epoch(int(answer.field("epoch"))),
+    )
+
+
+def _present(answer: HostAnswer, name: str) -> str:
+    value = answer.field(name)
+    if not value:
+        raise ValueError(name)
+    return value
+
+
+def _word(answer: HostAnswer, name: str, allowed: tuple[str, ...]) -> str:
+    value = answer.field(name)
+    if value not in allowed:
+        raise ValueError(name)
+    return value
+
+
+def _process(line: str) -> tuple[int, str]:
+    pid, state = line.split()
+    return int(pid), state
