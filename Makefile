@@ -50,6 +50,7 @@ lab: .venv/ready ## real hosts, real sshd, real faults (root)
 	$(BIN)/pytest -m 'lab or systemd' tests
 
 lock: ## pin what is tested
+	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --all-extras --group dev -o requirements.lock pyproject.toml requirements-build.txt
 
