@@ -100,6 +100,20 @@ class Host:
         argv = self.argv(command, user)
         return run(argv, input=input, check=check, timeout_s=timeout_s, env=environment)
 
+    def spawn(
+        self, command: Sequence[Argument], *, user: str = "root"
+    ) -> subprocess.Popen[str]:
+        """A program in the background, standard streams as pipes; ends with the host."""
+        return subprocess.Popen(
+            self.argv(command, user),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self.environment(user),
+            cwd="/",
+        )
+
     def run_in_network(self, command: Sequence[Argument], *, input: str | None = None) -> str:  # noqa: A002
         """A program of the machine, in the host's network only."""
         enter = ["nsenter", "--target", str(self.init_pid), "--net", "--"]
