@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from failoverd.core.diagnosis import Diagnosis
+from failoverd.core.diagnosis import FINE, Diagnosis
 from failoverd.core.effects import StopMode
 from failoverd.core.election import Terms, elect
 from failoverd.core.events import Now, Trigger
-from failoverd.core.memory import Memory
-from failoverd.core.model import ClusterView, FenceProof, Frozen, Instant, NodeName
+from failoverd.core.model import (
+    ClusterView,
+    FenceProof,
+    Frozen,
+    Instant,
+    NodeName,
+    ProofKind,
+)
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
-from failoverd.core.states import Blocked, BlockReason, Fencing, Incident, Reverting
+from failoverd.core.states import Blocked, BlockReason, Fencing, Incident, Paused, Reverting
 
 LOOK_AGAIN_S = 1.0
 
@@ -33,11 +39,11 @@ def begin(incident: Incident, m: Machine, now: Now, p: Policy) -> Fencing | Bloc
 
 
 def _refused_by_rule(incident: Incident, m: Machine, now: Now, p: Policy) -> Blocked | None:
+    if incident.trigger is not Trigger.AUTOMATIC:
+        return None
     if not m.memory.seen_healthy:
         why = "this primary was never seen healthy, by this run or in the journal"
         return _blocked(BlockReason.NEVER_SEEN_HEALTHY, why, now)
-    if incident.trigger is not Trigger.AUTOMATIC:
-        return None
     remaining = cooldown_remaining_s(m, now, p)
     if remaining > 0:
         why = f"the last failover was confirmed less than {p.cooldown_s:.0f} s ago"
@@ -50,7 +56,7 @@ def _refused_by_rule(incident: Incident, m: Machine, now: Now, p: Policy) -> Blo
 
 
 def cooldown_remaining_s(m: Machine, now: Now, p: Policy) -> float:
-    """Anew in full if the wall clock went backwards."""
+    """Of the time since the last confirmation; in full where the clock went backwards."""
     if m.last_confirmed is None:
         return 0.0
     passed = now.wall - m.last_confirmed
@@ -80,45 +86,19 @@ def terms_of(
     proof: FenceProof | None,
     frozen: Mapping[NodeName, Frozen] | None,
 ) -> Terms:
-    limit = p.max_data_loss_bytes
-    if incident is not None and incident.accept_loss_bytes is not None:
-        limit = max(limit, incident.accept_loss_bytes)
-    wanted = incident.wanted if incident is not None else None
-    return Terms(limit, wanted, proof, frozen)
+    if incident is None:
+        return Terms(p.max_data_loss_bytes, None, proof, frozen)
+    limit, accepted = p.max_data_loss_bytes, incident.accept_loss_bytes
+    if accepted is not None:
+        limit = max(limit, accepted)
+    elif incident.diagnosis in FINE and proof is not None and proof.kind is ProofKind.STOPPED:
+        # It was well and can be started again: only a switchover without loss goes forward.
+        limit = 0
+    return Terms(limit, incident.wanted, proof, frozen, accepted is not None)
 
 
 def looked_at_everyone(view: ClusterView, p: Policy) -> bool:
     return all(view.report(name).round > 0 for name in p.nodes)
-
-
-def sole_writable(view: ClusterView, memory: Memory) -> NodeName | None:
-    """The one writable node that may be believed, or None.
-
-    No node below the highest confirmed timeline is ever adopted.
-    """
-    writable = [
-        report
-        for report in view.nodes.values()
-        if report.server is not None
-        and not report.server.in_recovery
-        and memory.system_identifier in (None, report.server.system_identifier)
-        and report.server.timeline >= memory.timeline
-    ]
-    return writable[0].name if len(writable) == 1 else None
-
-
-def two_writable(view: ClusterView) -> str | None:
-    names = sorted(report.name for report in view.nodes.values() if report.writable)
-    return f"{' and '.join(names)} take writes" if len(names) > 1 else None
-
-
-def adoptable(view: ClusterView, memory: Memory) -> bool:
-    """Somebody promoted another node on purpose: one writable node, on a higher timeline."""
-    found = sole_writable(view, memory)
-    if found is None or two_writable(view) is not None:
-        return False
-    server = view.report(found).server
-    return server is not None and server.timeline > memory.timeline
 
 
 def wake_at(m: Machine, now: Now) -> Instant | None:
@@ -131,6 +111,6 @@ def wake_at(m: Machine, now: Now) -> Instant | None:
             deadlines.append(at)
         case _:
             pass
-    if m.paused_until is not None:
+    if isinstance(m.state, Paused) and m.paused_until is not None:
         deadlines.append(Instant(now.monotonic + max(0.0, m.paused_until - now.wall)))
     return min(deadlines, default=None)

@@ -12,18 +12,28 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from failoverd.core.memory import Memory, heard_by
-from failoverd.core.model import (
-    SILENT,
-    SPOKE,
-    ClusterView,
-    ControlState,
-    Guard,
-    HostFacts,
-    Instant,
-    NodeReport,
-    Outcome,
+from failoverd.core.evidence import (
+    Situation,
+    always,
+    blind,
+    busy,
+    crashed,
+    demoted,
+    half_hung,
+    healthy,
+    hung,
+    misconfigured,
+    partitioned,
+    read_only,
+    recovering,
+    split_brain,
+    stopped,
+    sync_blocked,
+    unreachable,
+    unwritable,
 )
+from failoverd.core.memory import Memory
+from failoverd.core.model import ClusterView, Instant
 from failoverd.core.policy import Policy
 
 
@@ -59,25 +69,6 @@ class Calls(enum.StrEnum):
     BY_UNWRITABLE_POLICY = "by_unwritable_policy"
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What a predicate sees: the present view, the memory before it, the policy."""
-
-    view: ClusterView
-    memory: Memory
-    policy: Policy
-
-    @property
-    def primary(self) -> NodeReport:
-        assert self.memory.primary is not None
-        return self.view.report(self.memory.primary)
-
-    @property
-    def standbys(self) -> tuple[NodeReport, ...]:
-        assert self.memory.primary is not None
-        return self.view.others(self.memory.primary)
-
-
 Predicate = Callable[[Situation], bool]
 
 
@@ -87,191 +78,6 @@ class Row:
     predicate: Predicate
     calls: Calls
     sentence: str
-
-
-def silent(look_outcome: Outcome) -> bool:
-    return look_outcome in SILENT
-
-
-def sql_is_silent(s: Situation) -> bool:
-    """Neither the held session nor a fresh connection says anything that a server says."""
-    return not s.primary.heard and s.primary.fresh.outcome in SILENT | {Outcome.FAILING}
-
-
-def blind(s: Situation) -> bool:
-    if s.primary.ours or s.view.our_network_down:
-        return True
-    return not any(r.heard or r.host.look.ok for r in s.view.nodes.values())
-
-
-def split_brain(s: Situation) -> bool:
-    writable = [r for r in s.view.nodes.values() if r.writable and _same_cluster(s, r)]
-    return len(writable) > 1
-
-
-def _same_cluster(s: Situation, report: NodeReport) -> bool:
-    server = report.server
-    return server is not None and server.system_identifier == s.memory.system_identifier
-
-
-def demoted(s: Situation) -> bool:
-    server = s.primary.server
-    return server is not None and server.in_recovery
-
-
-def misconfigured(s: Situation) -> bool:
-    if s.primary.server is not None and not _same_cluster(s, s.primary):
-        return s.memory.system_identifier is not None
-    return Outcome.MISCONFIGURED in (s.primary.held.outcome, s.primary.fresh.outcome)
-
-
-def answers(s: Situation) -> bool:
-    return s.primary.held.ok and s.primary.fresh.ok and s.primary.writable
-
-
-def read_only(s: Situation) -> bool:
-    return answers(s) and s.primary.server is not None and s.primary.server.read_only
-
-
-def sync_blocked(s: Situation) -> bool:
-    server = s.primary.server
-    if not answers(s) or server is None or not server.sync_waiters:
-        return False
-    return not any(sender.sync_state in ("sync", "quorum") for sender in server.senders)
-
-
-def unwritable(s: Situation) -> bool:
-    return answers(s) and s.primary.write.outcome in SILENT | {Outcome.FAILING, Outcome.REJECTED}
-
-
-def healthy(s: Situation) -> bool:
-    return answers(s) and not read_only(s) and not sync_blocked(s) and not unwritable(s)
-
-
-def busy(s: Situation) -> bool:
-    refusals = {Outcome.TOO_MANY_CONNECTIONS, Outcome.SHUTTING_DOWN, Outcome.REJECTED}
-    return bool({s.primary.held.outcome, s.primary.fresh.outcome} & refusals)
-
-
-def recovering(s: Situation) -> bool:
-    return Outcome.STARTING_UP in (s.primary.held.outcome, s.primary.fresh.outcome)
-
-
-def somebody_hears(s: Situation) -> bool:
-    return any(heard_by(r, s.primary, s.memory) is not None for r in s.standbys)
-
-
-def local_socket_answers(s: Situation) -> bool:
-    return s.primary.host.local_socket.outcome in SPOKE
-
-
-def partitioned(s: Situation) -> bool:
-    if not sql_is_silent(s) or s.primary.held.ok:
-        return False
-    if local_socket_answers(s):
-        return True
-    stuck_at_home = s.primary.host.local_socket.outcome is Outcome.TIMED_OUT
-    return somebody_hears(s) and not stuck_at_home
-
-
-def host_look(s: Situation) -> HostFacts | None:
-    """The host's facts, if this round asked for them and the look is calibrated (rule 3)."""
-    host = s.primary.host
-    facts = host.facts
-    if not host.look.ok or facts is None or host.look.began_at < s.primary.began_at:
-        return None
-    calibration = s.memory.calibrations.get(s.primary.name)
-    if calibration is None or facts.system_identifier != s.memory.system_identifier:
-        return None
-    same = (
-        calibration.boot_id == facts.boot_id
-        and calibration.user == facts.user
-        and calibration.directory_identity == facts.directory_identity
-    )
-    return facts if same else None
-
-
-def nothing_runs(s: Situation) -> HostFacts | None:
-    facts = host_look(s)
-    if facts is None or facts.processes or facts.listener or not sql_is_silent(s):
-        return None
-    return None if s.primary.held.ok or some_standby_streams(s) else facts
-
-
-def some_standby_streams(s: Situation) -> bool:
-    """A reachable direct standby has a receiver row that streams from the primary."""
-    for report in s.standbys:
-        server = report.server
-        if server is None or server.receiver is None or server.receiver.status != "streaming":
-            continue
-        if direct(s, server.receiver.sender_host, server.receiver.sender_port):
-            return True
-    return False
-
-
-def direct(s: Situation, host: str, port: int) -> bool:
-    """The upstream is the primary, as far as addresses tell: no other node has this one."""
-    return not any(
-        node.host == host and node.port == port
-        for name, node in s.policy.nodes.items()
-        if name != s.memory.primary
-    )
-
-
-SHUT_DOWN = frozenset({ControlState.SHUT_DOWN, ControlState.SHUT_DOWN_IN_RECOVERY})
-
-
-def crashed(s: Situation) -> bool:
-    facts = nothing_runs(s)
-    return facts is not None and facts.control_state not in SHUT_DOWN
-
-
-def stopped(s: Situation) -> bool:
-    facts = nothing_runs(s)
-    return facts is not None and facts.control_state in SHUT_DOWN
-
-
-def half_hung(s: Situation) -> bool:
-    if s.primary.fresh.outcome is not Outcome.TIMED_OUT:
-        return False
-    return s.primary.held.ok or (sql_is_silent(s) and somebody_hears(s))
-
-
-def hung(s: Situation) -> bool:
-    facts = host_look(s)
-    if facts is None or not facts.processes or not sql_is_silent(s):
-        return False
-    return s.primary.host.local_socket.outcome in SILENT and not somebody_hears(s)
-
-
-def unreachable(s: Situation) -> bool:
-    if not sql_is_silent(s) or s.primary.host.look.outcome not in SILENT:
-        return False
-    if not any(r.server is not None for r in s.standbys) or somebody_hears(s):
-        return False
-    return a_standby_host_tried(s) or silence_s(s) > WAL_RECEIVER_TIMEOUT_S
-
-
-def a_standby_host_tried(s: Situation) -> bool:
-    """In this doubt the host of a standby tried to connect to the primary, in vain."""
-    doubt = s.memory.doubt
-    began = s.primary.began_at if doubt is None else doubt.heard_after
-    return any(
-        r.reach_primary.outcome in SILENT and r.reach_primary.began_at >= began for r in s.standbys
-    )
-
-
-def silence_s(s: Situation) -> float:
-    alive_at = s.memory.last_alive_at
-    return 0.0 if alive_at is None else s.primary.began_at - alive_at
-
-
-WAL_RECEIVER_TIMEOUT_S = 60.0
-"""PostgreSQL's default: by then a standby that hears nothing has said so itself."""
-
-
-def always(_: Situation) -> bool:
-    return True
 
 
 ROWS: tuple[Row, ...] = (
@@ -349,15 +155,6 @@ ROWS: tuple[Row, ...] = (
 ROW_OF = {row.diagnosis: row for row in ROWS}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A diagnosis, and whether it calls for failover now."""
-
-    diagnosis: Diagnosis
-    calls_now: bool
-    sentence: str
-
-
 def diagnose(view: ClusterView, memory: Memory, policy: Policy) -> Diagnosis:
     """The first row that matches. The memory must have observed this view already."""
     situation = Situation(view, memory, policy)
@@ -383,10 +180,6 @@ OVERRIDABLE = frozenset(
     }
 )
 """Where an operator's override may go ahead; never against rule 4 or our own blindness."""
-
-
-def guarded_by_us(facts: HostFacts | None) -> bool:
-    return facts is not None and facts.guard is Guard.OURS
 
 
 def past_threshold(memory: Memory, policy: Policy, now: Instant) -> bool:

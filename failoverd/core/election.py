@@ -23,7 +23,7 @@ from failoverd.core.model import (
     WalLoss,
 )
 from failoverd.core.policy import Policy
-from failoverd.core.synchronous import Requirement, parse
+from failoverd.core.synchronous import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,65 +35,80 @@ class Terms:
     proof: FenceProof | None = None
     frozen: Mapping[NodeName, Frozen] | None = None
     """None: a trial on the positions as they are; else only frozen standbys count."""
+    loss_accepted: bool = False
+    """An operator accepted a loss in writing: also one that nothing is known of."""
 
 
 def elect(view: ClusterView, memory: Memory, policy: Policy, terms: Terms) -> Election:
     """One candidate within `max_data_loss` and the synchronous promise, or none."""
     assert memory.primary is not None
     refused: dict[NodeName, str] = {}
-    able: list[tuple[Lsn, int, NodeName]] = []
+    fit: dict[NodeName, Lsn] = {}
     for report in view.others(memory.primary):
-        reason = _refusal(report, memory, policy, terms)
-        if reason is None:
-            position = _position(report, terms)
-            assert position is not None
-            able.append((position, policy.nodes[report.name].priority, report.name))
+        position = _fit(report, memory, terms)
+        if isinstance(position, Lsn):
+            fit[report.name] = position
         else:
-            refused[report.name] = reason
-    broken = _broken_promise(view, memory, terms, {name for _, _, name in able})
-    if broken is not None:
-        return Election(None, None, None, {**refused, **{n: broken for _, _, n in able}})
-    return _best(able, refused, memory, terms)
-
-
-def _best(
-    able: list[tuple[Lsn, int, NodeName]],
-    refused: dict[NodeName, str],
-    memory: Memory,
-    terms: Terms,
-) -> Election:
-    promised = memory.promise is not None and parse(memory.promise.standby_names) is not None
+            refused[report.name] = position
+    promise = _promise(view, memory, fit)
+    able: list[tuple[Lsn, int, NodeName]] = []
+    for name, position in fit.items():
+        unwanted = _unwanted(name, policy, terms)
+        if unwanted is None:
+            able.append((position, policy.nodes[name].priority, name))
+        else:
+            refused[name] = unwanted
     able.sort(key=lambda one: (-one[0].bytes, -one[1], one[2]))
     for position, _, name in able:
-        loss = (
-            WalLoss(0, True, "no commit that synchronous replication acknowledged")
-            if promised and position == able[0][0]
-            else wal_loss(position, memory, terms.proof)
-        )
-        if loss.lost_bytes > terms.max_loss_bytes:
-            refused[name] = f"{loss.sentence}; max_data_loss is {terms.max_loss_bytes} bytes"
-        elif terms.max_loss_bytes == 0 and not loss.proven:
-            refused[name] = f"max_data_loss is 0 and nothing proves it: {loss.sentence}"
-        else:
+        loss = wal_loss(position, memory, terms.proof)
+        reason = _too_lossy(loss, memory, terms)
+        if not loss.proven and promise is not None:
+            reason = promise.refusal(position)
+            loss = WalLoss(0, True, "no commit that synchronous replication acknowledged")
+        if reason is None:
             behind = {n: f"behind {name}" for _, _, n in able if n != name and n not in refused}
             return Election(name, position, loss, {**refused, **behind})
+        refused[name] = reason
     return Election(None, None, None, refused)
 
 
-def _refusal(report: NodeReport, memory: Memory, policy: Policy, terms: Terms) -> str | None:
-    node = policy.nodes.get(report.name)
+def _too_lossy(loss: WalLoss, memory: Memory, terms: Terms) -> str | None:
+    if loss.lost_bytes > terms.max_loss_bytes:
+        return f"{loss.sentence}; max_data_loss is {terms.max_loss_bytes} bytes"
+    if loss.proven or terms.loss_accepted:
+        return None
+    if terms.max_loss_bytes == 0:
+        return f"max_data_loss is 0 and nothing proves it: {loss.sentence}"
+    return f"its loss is {loss.sentence}" if memory.primary_lsn is None else None
+
+
+def _unwanted(name: NodeName, policy: Policy, terms: Terms) -> str | None:
+    node = policy.nodes.get(name)
     if node is None:
         return "not in the configuration"
     if node.never:
         return "priority: never"
-    if terms.wanted is not None and report.name != terms.wanted:
+    if terms.wanted is not None and name != terms.wanted:
         return f"{terms.wanted} was asked for"
+    return None
+
+
+def _fit(report: NodeReport, memory: Memory, terms: Terms) -> Lsn | str:
+    """Where it stands, if it could go on from there as this cluster; else why it cannot."""
     server = report.server or (report.last_server if terms.frozen is not None else None)
     if server is None:
         return f"does not answer ({report.fresh.outcome})"
-    if terms.frozen is not None and report.name not in terms.frozen:
+    unfit = _unfit(server, report, memory)
+    if unfit is not None:
+        return unfit
+    if terms.frozen is None:
+        return server.received_lsn or "its WAL position is unknown"
+    frozen = terms.frozen.get(report.name)
+    if frozen is None:
         return "could not be frozen"
-    return _unfit(server, report, memory)
+    if frozen.timeline and frozen.timeline != memory.timeline:
+        return f"stands on timeline {frozen.timeline}, not {memory.timeline}"
+    return frozen.position
 
 
 def _unfit(server: ServerFacts, report: NodeReport, memory: Memory) -> str | None:
@@ -112,53 +127,55 @@ def _unfit(server: ServerFacts, report: NodeReport, memory: Memory) -> str | Non
         return "its replay is paused"
     if server.apply_delay_ms:
         return "is delayed on purpose (recovery_min_apply_delay)"
-    if server.received_lsn is None:
-        return "its WAL position is unknown"
     return None
 
 
-def _position(report: NodeReport, terms: Terms) -> Lsn | None:
-    if terms.frozen is not None and report.name in terms.frozen:
-        return terms.frozen[report.name].position
-    return report.server.received_lsn if report.server is not None else None
+@dataclass(frozen=True, slots=True)
+class _Promised:
+    """Any `count` of the promised standbys may hold a commit that no other does."""
+
+    words: str
+    needed: int
+    at_hand: Mapping[NodeName, Lsn]
+
+    def refusal(self, position: Lsn) -> str | None:
+        """n-k+1 of n at hand, and at the furthest of them: every promised commit is there."""
+        if len(self.at_hand) < self.needed:
+            there = ", ".join(sorted(self.at_hand)) or "none"
+            return f"{self.words}: {self.needed} of them must be at hand, and at hand: {there}"
+        furthest = max(self.at_hand.values())
+        if position < furthest:
+            return f"{self.words}, and one of them is further: {furthest}"
+        return None
 
 
-def _broken_promise(
-    view: ClusterView, memory: Memory, terms: Terms, able: set[NodeName]
-) -> str | None:
-    """n-k+1 of the n promised standbys must be at hand: any k of them may hold a commit."""
+def _promise(
+    view: ClusterView, memory: Memory, fit: Mapping[NodeName, Lsn]
+) -> _Promised | None:
     if memory.promise is None or memory.primary is None:
         return None
     requirement = parse(memory.promise.standby_names)
-    if requirement is None or _cleanly_beyond(terms):
+    if requirement is None:
         return None
-    promised = _promised(requirement, memory.promise.synchronous, view, memory.primary)
-    needed = max(1, len(promised) - requirement.count + 1)
-    at_hand = {n.lower() for n in able} & promised
-    if len(at_hand) >= needed:
-        return None
-    return (
-        f"synchronous_standby_names = '{memory.promise.standby_names}' promised every commit to"
-        f" {requirement.count} of {sorted(promised)}: {needed} of them must be at hand,"
-        f" {sorted(at_hand) or 'none'} is"
-    )
-
-
-def _promised(
-    requirement: Requirement, seen: frozenset[str], view: ClusterView, primary: NodeName
-) -> set[str]:
-    """The standbys that a commit may have been acknowledged by; node names are theirs."""
+    names = {_application_name(n, memory).lower(): n for n in view.nodes if n != memory.primary}
     if "*" in requirement.names:
-        return {n.lower() for n in view.nodes if n != primary} | {n.lower() for n in seen}
-    return {name for name in requirement.names if name != primary.lower()}
+        promised = set(names) | {
+            seen.lower() for seen in memory.promise.synchronous if seen.lower() not in names
+        }
+    else:
+        promised = set(requirement.names) - {memory.primary.lower()}
+    words = (
+        f"synchronous_standby_names = '{memory.promise.standby_names}' promised every commit to"
+        f" {requirement.count} of {', '.join(sorted(promised))}"
+    )
+    at_hand = {
+        names[name]: fit[names[name]] for name in promised if name in names and names[name] in fit
+    }
+    return _Promised(words, max(1, len(promised) - requirement.count + 1), at_hand)
 
 
-def _cleanly_beyond(terms: Terms) -> bool:
-    """A clean shutdown sends everything first; whoever lies beyond its checkpoint has it all."""
-    proof = terms.proof
-    if proof is None or terms.frozen is None or proof.shutdown_checkpoint is None:
-        return False
-    return any(f.position > proof.shutdown_checkpoint for f in terms.frozen.values())
+def _application_name(node: NodeName, memory: Memory) -> str:
+    return memory.application_names.get(node, node)
 
 
 def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss:
@@ -177,15 +194,16 @@ def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss
             False,
             f"the shutdown checkpoint {checkpoint} was not received: {position}",
         )
-    if memory.primary_lsn is None or memory.primary_lsn_at is None:
+    if memory.primary_lsn is None:
         return WalLoss(0, False, "unknown: the primary's position was never seen")
-    unseen_s = 0.0
-    if memory.doubt is not None:
-        unseen_s = max(0.0, memory.doubt.since - memory.primary_lsn_at)
-    end = memory.primary_lsn.bytes + int(memory.peak_wal_rate * unseen_s)
-    lost = max(0, end - position.bytes)
+    end, since = memory.primary_lsn, "before this process began"
+    if memory.primary_lsn_at is not None:
+        until = memory.primary_lsn_at if memory.doubt is None else memory.doubt.since
+        unseen_s = max(0.0, until - memory.primary_lsn_at)
+        end = Lsn(end.bytes + int(memory.peak_wal_rate * unseen_s))
+        since = f"{unseen_s:.1f} s before the failure, at {memory.peak_wal_rate:.0f} bytes/s at most"
+    lost = max(0, end - position)
     sentence = (
-        f"at most about {lost} bytes (estimated: {memory.primary_lsn} was last seen"
-        f" {unseen_s:.1f} s before the failure, at {memory.peak_wal_rate:.0f} bytes/s at most)"
+        f"at most about {lost} bytes (estimated: {memory.primary_lsn} was last seen {since})"
     )
     return WalLoss(lost, False, sentence)

@@ -21,6 +21,8 @@ from failoverd.core.model import (
     NodeName,
     NodeReport,
     Outcome,
+    Receiver,
+    ServerFacts,
     SystemIdentifier,
     Timeline,
 )
@@ -55,10 +57,9 @@ class Doubt:
     """When the first failed round began."""
     began_at: Instant
     """When the latest failed round began."""
-    round: int
     previous_began_at: Instant | None = None
-    previous_positions: Mapping[NodeName, Lsn] = field(default_factory=dict)
-    positions: Mapping[NodeName, Lsn] = field(default_factory=dict)
+    previous_positions: Mapping[NodeName, Lsn] = field(default_factory=dict[NodeName, Lsn])
+    positions: Mapping[NodeName, Lsn] = field(default_factory=dict[NodeName, Lsn])
 
     @property
     def heard_after(self) -> Instant:
@@ -75,13 +76,20 @@ class Memory:
     version: int = 0
     seen_healthy: bool = False
     highest_epoch: Epoch = Epoch(0)
-    calibrations: Mapping[NodeName, Calibration] = field(default_factory=dict)
-    standby_timelines: Mapping[NodeName, Timeline] = field(default_factory=dict)
+    calibrations: Mapping[NodeName, Calibration] = field(
+        default_factory=dict[NodeName, Calibration]
+    )
+    standby_timelines: Mapping[NodeName, Timeline] = field(default_factory=dict[NodeName, Timeline])
+    application_names: Mapping[NodeName, str] = field(default_factory=dict[NodeName, str])
+    """What a standby calls itself on the primary, where its address alone tells them apart."""
     promise: Promise | None = None
-    directories: Mapping[NodeName, str] = field(default_factory=dict)
     # Of this process alone.
+    primary_since: Instant = Instant(0.0)
+    """Looks that began before this one became the primary say nothing of it as one."""
     primary_lsn: Lsn | None = None
+    """The furthest position known of the primary, from itself or from its control file."""
     primary_lsn_at: Instant | None = None
+    """None where it is of an earlier process, or of the control file alone."""
     peak_wal_rate: float = 0.0
     """Bytes a second, the highest seen between two rounds."""
     last_alive_at: Instant | None = None
@@ -97,8 +105,11 @@ def observe(memory: Memory, view: ClusterView, policy: Policy) -> Memory:
     if memory.primary is None:
         return memory
     primary = view.report(memory.primary)
+    if primary.began_at < memory.primary_since:
+        return memory
     memory = _remember_primary(memory, primary, policy)
-    return _count_round(memory, primary, view)
+    memory = _remember_checkpoint(memory, primary)
+    return _count_round(memory, primary, view, policy)
 
 
 def answered_writable(report: NodeReport) -> bool:
@@ -169,6 +180,7 @@ def _remember_primary(memory: Memory, report: NodeReport, policy: Policy) -> Mem
         version=server.version,
         seen_healthy=memory.seen_healthy or answered_writable(report),
         promise=_promise(memory, server.synchronous_standby_names, report),
+        application_names=_application_names(memory, server, policy),
     )
     if server.written_lsn is None:
         return memory
@@ -185,6 +197,33 @@ def _remember_primary(memory: Memory, report: NodeReport, policy: Policy) -> Mem
     )
 
 
+def _remember_checkpoint(memory: Memory, report: NodeReport) -> Memory:
+    """Whoever starts beside a dead primary knows at least how far its last checkpoint was."""
+    facts = report.host.facts
+    if facts is None or facts.checkpoint_lsn is None:
+        return memory
+    if facts.system_identifier != memory.system_identifier:
+        return memory
+    if memory.primary_lsn is not None and memory.primary_lsn >= facts.checkpoint_lsn:
+        return memory
+    return replace(memory, primary_lsn=facts.checkpoint_lsn)
+
+
+def _application_names(
+    memory: Memory, server: ServerFacts, policy: Policy
+) -> Mapping[NodeName, str]:
+    by_address: dict[str, list[NodeName]] = {}
+    for name, node in policy.nodes.items():
+        by_address.setdefault(node.host, []).append(name)
+    found = {
+        nodes[0]: sender.application_name
+        for sender in server.senders
+        if len(nodes := by_address.get(sender.client_address, [])) == 1
+    }
+    new = {**memory.application_names, **found}
+    return memory.application_names if new == memory.application_names else new
+
+
 def _promise(memory: Memory, names: str, report: NodeReport) -> Promise | None:
     if not names.strip():
         return None
@@ -199,46 +238,50 @@ def _promise(memory: Memory, names: str, report: NodeReport) -> Promise | None:
 _SYNCHRONOUS = frozenset({"sync", "quorum"})
 
 
-def _count_round(memory: Memory, primary: NodeReport, view: ClusterView) -> Memory:
+def _count_round(
+    memory: Memory, primary: NodeReport, view: ClusterView, policy: Policy
+) -> Memory:
     if primary.ours or view.our_network_down or not primary.round:
         return memory
-    if memory.last_alive_at is None:
-        # Silence is counted from our first look, never from before it.
-        memory = replace(memory, last_alive_at=primary.began_at)
-    life = _proofs_of_life(memory, primary, view)
-    if life:
-        memory = replace(memory, last_alive_at=max(life + _known(memory.last_alive_at)))
-    if primary.held.outcome in SPOKE or primary.fresh.outcome in SPOKE:
+    # Silence is counted from our first look, never from before it.
+    alive_at = primary.began_at if memory.last_alive_at is None else memory.last_alive_at
+    life = _proofs_of_life(memory, primary, view, policy)
+    heard_at = max([alive_at, *life])
+    memory = replace(memory, last_alive_at=heard_at)
+    if primary.heard:
         return replace(memory, failed_rounds=0, doubt=None)
     if primary.fresh.outcome not in SILENT | {Outcome.FAILING}:
         return memory
-    if memory.doubt is not None and memory.doubt.round == primary.round:
-        heard = bool(life)
-        return replace(memory, failed_rounds=0) if heard else memory
+    heard_since = alive_at > primary.began_at or any(at >= primary.began_at for at in life)
+    if memory.doubt is not None and memory.doubt.began_at == primary.began_at:
+        return replace(memory, failed_rounds=0) if heard_since else memory
+    # Rounds that failed before somebody heard it are void: it was alive.
+    void = memory.doubt is not None and heard_at > max(alive_at, memory.doubt.began_at)
+    counted = 0 if void else memory.failed_rounds
     return replace(
         memory,
-        failed_rounds=0 if life else memory.failed_rounds + 1,
+        failed_rounds=0 if heard_since else counted + 1,
         doubt=_next_doubt(memory.doubt, primary, view),
     )
 
 
-def _known(instant: Instant | None) -> list[Instant]:
-    return [] if instant is None else [instant]
-
-
-def _proofs_of_life(memory: Memory, primary: NodeReport, view: ClusterView) -> list[Instant]:
+def _proofs_of_life(
+    memory: Memory, primary: NodeReport, view: ClusterView, policy: Policy
+) -> list[Instant]:
     """When the primary was last heard: by us, by a standby, from a host."""
     looks = [primary.held, primary.fresh, primary.host.local_socket]
     proofs = [look.ended_at for look in looks if look.outcome in SPOKE]
     for standby in view.others(primary.name):
-        heard_at = heard_by(standby, primary, memory)
+        heard_at = heard_by(standby, primary, memory, policy)
         if heard_at is not None:
             proofs.append(heard_at)
     return proofs
 
 
-def heard_by(standby: NodeReport, primary: NodeReport, memory: Memory) -> Instant | None:
-    """When a standby, or its host, last heard the primary, if that was after our doubt began.
+def heard_by(
+    standby: NodeReport, primary: NodeReport, memory: Memory, policy: Policy
+) -> Instant | None:
+    """When a direct standby, or its host, last heard the primary, if after our doubt began.
 
     A row in pg_stat_wal_receiver alone is not hearing: it stays until wal_receiver_timeout.
     """
@@ -250,16 +293,34 @@ def heard_by(standby: NodeReport, primary: NodeReport, memory: Memory) -> Instan
     server = standby.server
     if server is None or server.seen_at < began:
         return None
-    if server.receiver is not None and server.receiver.message_age_s is not None:
-        heard_at = Instant(server.seen_at - server.receiver.message_age_s)
+    receiver = server.receiver
+    if receiver is not None and not direct(receiver, primary.name, policy):
+        return None
+    if receiver is not None and receiver.message_age_s is not None:
+        heard_at = Instant(server.seen_at - receiver.message_age_s)
         if heard_at > began:
             return heard_at
-    if doubt is None or server.received_lsn is None:
+    return _moved_at(standby.name, server, doubt)
+
+
+def _moved_at(name: NodeName, server: ServerFacts, doubt: Doubt | None) -> Instant | None:
+    """Its received position has grown since an earlier failed round."""
+    replays_alone = server.receiver is None and server.receiver_readable
+    if doubt is None or server.received_lsn is None or replays_alone:
         return None
-    before = doubt.previous_positions.get(standby.name)
+    before = doubt.previous_positions.get(name)
     if before is not None and server.received_lsn > before and server.seen_at > doubt.began_at:
         return doubt.began_at
     return None
+
+
+def direct(receiver: Receiver, primary: NodeName, policy: Policy) -> bool:
+    """Its upstream is the primary, as far as addresses tell: no other node has that one."""
+    return not any(
+        node.host == receiver.sender_host and node.port == receiver.sender_port
+        for name, node in policy.nodes.items()
+        if name != primary
+    )
 
 
 def _next_doubt(doubt: Doubt | None, primary: NodeReport, view: ClusterView) -> Doubt:
@@ -269,12 +330,40 @@ def _next_doubt(doubt: Doubt | None, primary: NodeReport, view: ClusterView) -> 
         if standby.server is not None and standby.server.received_lsn is not None
     }
     if doubt is None:
-        return Doubt(primary.began_at, primary.began_at, primary.round, positions=positions)
+        return Doubt(primary.began_at, primary.began_at, positions=positions)
     return Doubt(
         since=doubt.since,
         began_at=primary.began_at,
-        round=primary.round,
         previous_began_at=doubt.began_at,
         previous_positions=doubt.positions,
         positions=positions,
     )
+
+
+def sole_writable(view: ClusterView, memory: Memory) -> NodeName | None:
+    """The one writable node that may be believed, or None.
+
+    No node below the highest confirmed timeline is ever adopted.
+    """
+    writable = [
+        report.name
+        for report in _writable(view, memory)
+        if report.server is not None and report.server.timeline >= memory.timeline
+    ]
+    return writable[0] if len(writable) == 1 else None
+
+
+def two_writable(view: ClusterView, memory: Memory) -> str | None:
+    names = sorted(report.name for report in _writable(view, memory))
+    return f"{' and '.join(names)} take writes" if len(names) > 1 else None
+
+
+def _writable(view: ClusterView, memory: Memory) -> list[NodeReport]:
+    """Of this cluster, or of any where none is known yet."""
+    return [
+        report
+        for report in view.nodes.values()
+        if report.writable
+        and report.server is not None
+        and memory.system_identifier in (None, report.server.system_identifier)
+    ]

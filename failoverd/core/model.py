@@ -244,6 +244,16 @@ class NodeReport:
     """This round was spoilt by our own fault (late loop, no descriptors): it proves nothing."""
 
     @property
+    def host_of_now(self) -> bool:
+        """The host was looked at in this round; what was seen of it earlier proves nothing."""
+        return self.host.look.began_at >= self.began_at
+
+    @property
+    def answers(self) -> bool:
+        """By SQL or through its host: something can be asked of it."""
+        return self.server is not None or (self.host.look.ok and self.host_of_now)
+
+    @property
     def heard(self) -> bool:
         """PostgreSQL answered in this round, be it with a refusal."""
         return self.held.outcome in SPOKE or self.fresh.outcome in SPOKE

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from failoverd.core.effects import Freeze, ReadSettings, Thaw
+from failoverd.core.effects import Fence, Freeze, ReadSettings
 from failoverd.core.events import (
     Confirmed,
     Election,
@@ -20,12 +20,11 @@ from failoverd.core.events import (
     Observed,
     OperatorAcknowledges,
     OperatorPause,
-    OperatorResume,
     Replied,
     SettingsRead,
-    Thawed,
+    StillAlive,
 )
-from failoverd.core.memory import Memory, observe
+from failoverd.core.memory import Memory, answered_writable, observe, sole_writable
 from failoverd.core.model import (
     ClusterView,
     Epoch,
@@ -43,10 +42,13 @@ from failoverd.core.policy import Policy
 from failoverd.core.states import (
     Blocked,
     Confirming,
+    Electing,
     Fencing,
     Incident,
+    Paused,
     Promoting,
     Reverting,
+    Salvaging,
     Settling,
     Starting,
     State,
@@ -62,6 +64,8 @@ class Job(enum.StrEnum):
     """Fenced and superseded; it must not come back as a primary."""
     DETACHED = "frozen"
     """A standby that was frozen and follows nobody yet."""
+    OWED_THAW = "owed_thaw"
+    """What a freeze changed could not be put back yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,12 @@ class Machine:
     memory: Memory = field(default_factory=Memory)
     view: ClusterView = field(default_factory=lambda: ClusterView({}))
     incident: Incident | None = None
-    saved: Mapping[NodeName, SavedSettings] = field(default_factory=dict)
-    frozen: Mapping[NodeName, Frozen] = field(default_factory=dict)
+    saved: Mapping[NodeName, SavedSettings] = field(default_factory=dict[NodeName, SavedSettings])
+    frozen: Mapping[NodeName, Frozen] = field(default_factory=dict[NodeName, Frozen])
     asked: frozenset[NodeName] = frozenset()
     """Every node that was ever asked to promote in this incident."""
     asked_at: Lsn | None = None
-    jobs: Mapping[NodeName, NodeJob] = field(default_factory=dict)
+    jobs: Mapping[NodeName, NodeJob] = field(default_factory=dict[NodeName, NodeJob])
     paused_by: str | None = None
     paused_until: WallTime | None = None
     last_confirmed: WallTime | None = None
@@ -111,12 +115,14 @@ class Machine:
         return Epoch(max(self.epoch, self.memory.highest_epoch) + 1)
 
     def standbys(self, policy: Policy) -> tuple[NodeName, ...]:
-        """Whoever is not the primary: all are frozen, also those that may not take over."""
-        return tuple(sorted(n for n in policy.nodes if n != self.memory.primary))
-
-    def frozen_or_known(self) -> tuple[NodeName, ...]:
-        known = {n for n in self.view.nodes if n != self.memory.primary}
-        return tuple(sorted(known | set(self.frozen)))
+        """Whoever can be frozen: all that answer, also those that may not take over."""
+        return tuple(
+            sorted(
+                name
+                for name in policy.nodes
+                if name != self.memory.primary and self.view.report(name).answers
+            )
+        )
 
     def frozen_positions(self) -> Mapping[NodeName, Frozen] | None:
         return self.frozen or None
@@ -130,9 +136,11 @@ class Machine:
 
 def carry(before: Machine, state: State, event: Event, now: Now) -> Machine:
     """The machine after a transition: context follows from what happened, nowhere else."""
-    after = _note_event(before, event)
+    after = _note_command(before, event)
     if state == before.state:
         return after
+    if isinstance(before.state, Paused):
+        after = replace(after, paused_by=None, paused_until=None)
     entered = type(state) is not type(before.state) or _attempt(state) != _attempt(before.state)
     after = replace(after, state=state)
     if not entered:
@@ -145,23 +153,26 @@ def _attempt(state: State) -> int:
     return getattr(state, "attempt", 0)
 
 
-def _note_event(m: Machine, event: Event) -> Machine:
+def answered(m: Machine, event: Replied, now: Now) -> Machine:
+    """With what the present visit's effects have found, before anything is decided on it."""
     match event:
         case Replied(effect=ReadSettings(node=node), result=SettingsRead(saved)):
             return replace(m, saved={**m.saved, node: saved})
         case Replied(effect=Freeze(node=node), result=FrozenAt(frozen)):
             return replace(m, frozen={**m.frozen, node: frozen})
-        case Replied(effect=Thaw(node=node), result=Thawed()):
-            return replace(
-                m,
-                saved={n: s for n, s in m.saved.items() if n != node},
-                frozen={n: f for n, f in m.frozen.items() if n != node},
-                jobs={n: j for n, j in m.jobs.items() if n != node or j.job is not Job.DETACHED},
+        case Replied(effect=Fence(), result=StillAlive()):
+            memory = replace(
+                m.memory, last_alive_at=now.monotonic, failed_rounds=0, doubt=None
             )
+            return replace(m, memory=memory)
+        case _:
+            return m
+
+
+def _note_command(m: Machine, event: Event) -> Machine:
+    match event:
         case OperatorPause(by=by, until=until):
             return replace(m, paused_by=by, paused_until=until)
-        case OperatorResume():
-            return replace(m, paused_by=None, paused_until=None)
         case OperatorAcknowledges():
             return replace(m, last_confirmed=None, failovers=())
         case _:
@@ -172,17 +183,22 @@ def _note_entry(m: Machine, state: State, now: Now) -> Machine:
     match state:
         case Fencing(incident=incident, primary=primary):
             job = NodeJob(Job.OWED_UNGUARD, incident.epoch)
+            frozen = m.frozen if incident.epoch == m.epoch else {}
             return replace(
-                m, incident=incident, epoch=incident.epoch, jobs={**m.jobs, primary: job}
+                m,
+                incident=incident,
+                epoch=incident.epoch,
+                frozen=frozen,
+                jobs={**m.jobs, primary: job},
             )
         case Promoting(candidate=candidate, position=position):
             return replace(m, asked=m.asked | {candidate}, asked_at=position)
-        case Settling(primary=primary, confirmed=confirmed):
+        case Settling(primary=primary, confirmed=confirmed) if primary != m.memory.primary:
             return _confirmed(m, primary, confirmed, now)
-        case Watching() if m.memory.primary is None:
-            return replace(m, memory=_identified(m.memory, m.view))
         case Starting():
             return replace(m, memory=replace(m.memory, primary=None))
+        case Watching() if m.memory.primary is None:
+            return _incident_over(_identified(m, now))
         case Watching() | Blocked(returns_to=None):
             return _incident_over(m)
         case _:
@@ -201,6 +217,7 @@ def _confirmed(m: Machine, primary: NodeName, confirmed: Confirmed, now: Now) ->
     memory = replace(
         forgetful(m.memory),
         primary=primary,
+        primary_since=now.monotonic,
         timeline=confirmed.timeline,
         promise=None,
         seen_healthy=True,
@@ -221,27 +238,31 @@ def _incident_over(m: Machine) -> Machine:
     return replace(m, incident=None, asked=frozenset(), asked_at=None)
 
 
-def _identified(memory: Memory, view: ClusterView) -> Memory:
-    """The only writable node is the primary."""
-    for name, report in view.nodes.items():
-        server = report.server
-        if server is not None and not server.in_recovery:
-            return replace(
-                forgetful(memory),
-                primary=name,
-                system_identifier=server.system_identifier,
-                timeline=Timeline(max(memory.timeline, server.timeline)),
-                version=server.version,
-                seen_healthy=True,
-                promise=None,
-            )
-    return memory
+def _identified(m: Machine, now: Now) -> Machine:
+    """The only writable node is the primary; whoever was fenced or asked before it is not."""
+    name = sole_writable(m.view, m.memory)
+    server = m.view.report(name).server if name is not None else None
+    if name is None or server is None:
+        return m
+    memory = replace(
+        forgetful(m.memory),
+        primary=name,
+        system_identifier=server.system_identifier,
+        timeline=Timeline(max(m.memory.timeline, server.timeline)),
+        version=server.version,
+        seen_healthy=answered_writable(m.view.report(name)),
+        promise=None,
+    )
+    superseded = {n for n, j in m.jobs.items() if j.job is Job.OWED_UNGUARD} | m.asked
+    jobs = {**m.jobs, **{n: NodeJob(Job.QUARANTINED, m.epoch) for n in superseded}}
+    return replace(m, memory=memory, jobs={n: j for n, j in jobs.items() if n != name})
 
 
 def forgetful(memory: Memory) -> Memory:
     """Without what belonged to one process and one primary."""
     return replace(
         memory,
+        primary_since=Instant(0.0),
         primary_lsn=None,
         primary_lsn_at=None,
         peak_wal_rate=0.0,
@@ -253,16 +274,40 @@ def forgetful(memory: Memory) -> Memory:
 
 def restored(m: Machine, now: Instant) -> Machine:
     """A machine read back from the journal: look at everything first, then resume."""
-    cut_short = isinstance(m.state, Blocked) and m.state.returns_to is not None
-    resuming = cut_short or isinstance(m.state, (Fencing, Promoting, Confirming, Reverting))
-    resuming = resuming or type(m.state).__name__ in ("Electing", "Salvaging")
+    match m.state:
+        case Fencing() | Electing() | Salvaging() | Promoting() | Confirming() | Reverting():
+            state = Starting(resuming=True)
+        case Blocked(returns_to=returns_to) if returns_to is not None:
+            state = Starting(resuming=True)
+        case Settling() as settling:
+            state = Starting(settling=settling)
+        case Starting() as cut_short_again:
+            state = cut_short_again
+        case _:
+            state = Starting()
+    memory = replace(
+        forgetful(m.memory),
+        primary_lsn=m.memory.primary_lsn,
+        peak_wal_rate=m.memory.peak_wal_rate,
+    )
     kept = replace(
         m,
-        state=Starting(resuming=resuming),
+        state=state,
         visit=m.visit + 1,
         entered_at=now,
         view=ClusterView({}),
-        memory=forgetful(m.memory),
+        memory=memory,
         jobs={n: replace(j, retry_at=None) for n, j in m.jobs.items()},
     )
-    return kept if resuming else _incident_over(kept)
+    return kept if state.resuming else _incident_over(kept)
+
+
+def clocks_kept(m: Machine, now: Now) -> Machine:
+    """A wall clock that went backwards starts the cooldown anew, in full and once."""
+    if m.last_confirmed is None or m.last_confirmed <= now.wall:
+        return m
+    return replace(
+        m,
+        last_confirmed=now.wall,
+        failovers=tuple(min(at, now.wall) for at in m.failovers),
+    )

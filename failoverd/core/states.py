@@ -48,6 +48,8 @@ class Starting:
 
     resuming: bool = False
     """An incident was cut short: its procedure is taken up again, with the fence proved anew."""
+    settling: Settling | None = None
+    """A confirmed failover was cut short: applications are still to be sent over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ class Fencing:
 class Electing:
     proof: FenceProof
     standbys: tuple[NodeName, ...]
-    frozen: Mapping[NodeName, Frozen] = field(default_factory=dict)
-    failed: Mapping[NodeName, str] = field(default_factory=dict)
+    frozen: Mapping[NodeName, Frozen] = field(default_factory=dict[NodeName, Frozen])
+    failed: Mapping[NodeName, str] = field(default_factory=dict[NodeName, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from failoverd.core.events import Command, Event
 from failoverd.core.incident import Entry
 from failoverd.core.model import NodeReport
 from failoverd.core.situation import Machine, restored
-from failoverd.core.states import Starting, StateName, name_of
+from failoverd.core.states import Settling, Starting, StateName, name_of
 from failoverd.daemon import clock
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.loop_lag import LoopLag
@@ -49,10 +49,11 @@ class Fleet:
         section = configuration.clusters[name]
         latest = self._journal.latest(name)
         machine = Machine() if latest is None else restored(latest, clock.monotonic())
-        self._metrics.seed(name, self._journal.counters(name))
+        policy = to_policy(name, section)
+        self._metrics.seed(name, policy, self._journal.transitions(name))
         return Supervisor(
             name,
-            to_policy(section),
+            policy,
             nodes_of(name, section),
             machine,
             self._journal,
@@ -104,22 +105,22 @@ class Fleet:
         try:
             configuration = await asyncio.to_thread(load, self._path)
         except ConfigurationErrors as errors:
-            self._metrics.reloaded(ok=False)
+            self._metrics.reloaded(ok=False, at=clock.wall())
             return str(errors)
         if set(configuration.clusters) != set(self.supervisors):
-            self._metrics.reloaded(ok=False)
+            self._metrics.reloaded(ok=False, at=clock.wall())
             return "clusters were added or removed: that needs a restart; nothing was changed"
         if configuration.daemon != self._configuration.daemon:
-            self._metrics.reloaded(ok=False)
+            self._metrics.reloaded(ok=False, at=clock.wall())
             return "the section daemon was changed: that needs a restart; nothing was changed"
         plans = {
-            name: (to_policy(section), nodes_of(name, section))
+            name: (to_policy(name, section), nodes_of(name, section))
             for name, section in configuration.clusters.items()
         }
         for name, (policy, nodes) in plans.items():
             self.supervisors[name].reload(policy, nodes)
         self._configuration = configuration
-        self._metrics.reloaded(ok=True)
+        self._metrics.reloaded(ok=True, at=clock.wall())
         return None
 
     # Source: what the outside may see.
@@ -143,11 +144,21 @@ class Fleet:
     def metrics(self) -> bytes:
         return self._metrics.exposition()
 
-    def incidents(self, cluster: str) -> list[Mapping[str, Any]]:
-        return report.incidents(self._journal, cluster)
+    def incidents(self, cluster: str) -> list[dict[str, Any]]:
+        """Newest first, a line each."""
+        return [
+            report.summary(cluster, epoch, self._journal.entries(cluster, epoch))
+            for epoch in self._journal.incidents(cluster)
+        ]
 
-    def incident(self, cluster: str, number: int) -> Mapping[str, Any] | None:
-        return report.incident(self._journal, cluster, number)
+    def incident(self, cluster: str, epoch: int) -> dict[str, Any] | None:
+        told = self._journal.entries(cluster, epoch)
+        return report.document(cluster, epoch, told) if told else None
+
+    def incident_report(self, cluster: str, epoch: int) -> str | None:
+        """Markdown, for people."""
+        told = self._journal.entries(cluster, epoch)
+        return report.markdown(cluster, epoch, told) if told else None
 
     # Observer: what every step is turned into.
 
@@ -157,11 +168,25 @@ class Fleet:
         policy = self.supervisors[cluster].policy
         self._metrics.stepped(cluster, before, event, after, clock.now(), policy)
         log.step_logged(cluster, before, event, after, entry)
-        if before.incident is not None and after.incident is None:
-            report.write(self._journal, cluster, before.incident.epoch)
+        ended = before.incident is not None and after.incident is None
+        confirmed = isinstance(after.state, Settling) and not isinstance(before.state, Settling)
+        if before.incident is not None and (ended or confirmed):
+            self._report(cluster, before.incident.epoch)
+
+    def _report(self, cluster: str, epoch: int) -> None:
+        """A report that cannot be written is said, and stops nothing."""
+        told = self._journal.entries(cluster, epoch)
+        try:
+            file = report.write(self._journal.directory / "reports", cluster, epoch, told)
+        except OSError as error:
+            log.logger().error(f"the incident report could not be written: {error}")
+            return
+        log.logger().info(f"incident report: {file}", cluster=cluster, incident=epoch)
 
     def probed(self, cluster: str, report: NodeReport) -> None:
-        self._metrics.probed(cluster, report)
+        self._metrics.probed(cluster, report, self.supervisors[cluster].machine)
 
     def journal_failed(self, cluster: str, error: JournalFailed) -> None:
-        log.journal_failed(cluster, error)
+        log.logger().error(
+            f"the journal failed: nothing is done without it: {error}", cluster=cluster
+        )

@@ -266,7 +266,7 @@ class Supervisor:
                 self._doubt = not (report.held.ok and report.fresh.ok)
             self._observer.probed(self.name, report)
             self._queue.put_nowait(Observed(self._view()))
-            beat = max(beat + self.policy.interval_s, clock.monotonic())
+            beat = Instant(max(beat + self.policy.interval_s, clock.monotonic()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, beat - clock.monotonic())):
                     await watch.hurry.wait()
@@ -288,7 +288,8 @@ class Supervisor:
         if host:
             watch.host_looked_at = moment
         write = self.policy.write_check and name == primary and self._write_due(watch, moment)
-        address = self._nodes[primary].address if primary in self._nodes else None
+        node = self._nodes.get(primary) if primary is not None else None
+        address = node.address if node is not None else None
         return Attention(
             is_primary=name == primary,
             in_doubt=self._doubt or not calm,

@@ -8,21 +8,20 @@ from typing import Any
 import yaml
 
 from failoverd.demo.pair import MONITOR, Pair
-from failoverd.demo.postgres import SUPERUSER
+from failoverd.demo.postgres import SUPERUSER, Server
 from failoverd.demo.watched import CLUSTER
 
 
 def write_configuration(directory: Path, pair: Pair, port: int) -> Path:
     """`config.yaml` in the demo's directory, and the directories that it names."""
-    host_state = directory / "host-state"
     state = directory / "state"
-    for made in (host_state, state):
+    for made in (state, *map(_host_state_dir, pair.servers)):
         made.mkdir(mode=0o700)
     path = directory / "config.yaml"
     path.write_text(
         yaml.safe_dump(
             {
-                "clusters": {CLUSTER: _cluster(pair, host_state)},
+                "clusters": {CLUSTER: _cluster(pair)},
                 "daemon": {
                     "listen": f"127.0.0.1:{port}",
                     "control_socket": str(directory / "control.sock"),
@@ -36,7 +35,12 @@ def write_configuration(directory: Path, pair: Pair, port: int) -> Path:
     return path
 
 
-def _cluster(pair: Pair, host_state: Path) -> dict[str, Any]:
+def _host_state_dir(server: Server) -> Path:
+    """Per server: each plays a host of its own."""
+    return server.directory / "host-state"
+
+
+def _cluster(pair: Pair) -> dict[str, Any]:
     become = pair.primary.become
     return {
         "transport": "local",
@@ -48,6 +52,7 @@ def _cluster(pair: Pair, host_state: Path) -> dict[str, Any]:
                     "data_dir": str(server.data_dir),
                     "socket_dir": str(server.socket_dir),
                     "server_log": str(server.log),
+                    "host_state_dir": str(_host_state_dir(server)),
                 },
             }
             for server in pair.servers
@@ -55,7 +60,6 @@ def _cluster(pair: Pair, host_state: Path) -> dict[str, Any]:
         "postgres": {
             "bin_dir": str(pair.primary.binaries.directory),
             "superuser": SUPERUSER,
-            "host_state_dir": str(host_state),
             **({"become": list(become)} if become else {}),
         },
         "sql": {

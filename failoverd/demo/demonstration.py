@@ -119,8 +119,6 @@ def _perform(fault: Fault, screen: Screen, *, keep: bool, directory: Path | None
         fault_at_s = _strike(stage, fault, screen)
         _follow(stage, fault_at_s, screen)
         good = show(_result(stage, samples, fault_at_s), stage.pair.standby.name, screen)
-        if not good:
-            _show_the_end_of(stage.daemon.log, screen)
         if keep:
             stage.application.terminate()
             running.pop_all()
@@ -133,7 +131,6 @@ def _perform(fault: Fault, screen: Screen, *, keep: bool, directory: Path | None
 def _warm_up(stage: Stage, screen: Screen) -> tuple[Sample, ...]:
     """Until the daemon is ready and has seen both hosts, and the writer writes."""
     narration = Narration(stage.daemon, screen)
-    names = [server.name for server in stage.pair.servers]
 
     def ready() -> bool:
         narration.tell()
@@ -141,19 +138,20 @@ def _warm_up(stage: Stage, screen: Screen) -> tuple[Sample, ...]:
             raise PostgresFailed(
                 f"the daemon ended with status {stage.daemon.exit_status}: see {stage.daemon.log}"
             )
-        return stage.daemon.ready() and narration.hosts_seen(names)
+        return stage.daemon.ready() and narration.prepared
 
-    try:
-        postgres.wait_for(ready, "the daemon to be ready", timeout_s=_READY_LIMIT_S)
-        postgres.wait_for(
-            lambda: len(stage.acknowledgements) >= _WARM_UP_COMMITS,
-            f"{_WARM_UP_COMMITS} acknowledged commits",
-        )
-    except PostgresFailed:
-        _show_the_end_of(stage.daemon.log, screen)
-        raise
+    postgres.wait_for(
+        ready, f"the daemon to be ready ({stage.daemon.log})", timeout_s=_READY_LIMIT_S
+    )
+    postgres.wait_for(
+        lambda: len(stage.acknowledgements) >= _WARM_UP_COMMITS,
+        f"{_WARM_UP_COMMITS} acknowledged commits",
+    )
     narration.tell()
-    screen.say(f"All is well. {len(stage.acknowledgements)} commits acknowledged so far.")
+    screen.say(
+        f"All is well, {len(stage.acknowledgements)} commits acknowledged so far. "
+        f"If the primary died now, failoverd would: {narration.outlook}."
+    )
     return stage.daemon.metrics()
 
 
@@ -228,9 +226,3 @@ def _report(directory: Path) -> Path | None:
     with contextlib.suppress(PostgresFailed):
         postgres.wait_for(lambda: bool(found()), "the report", timeout_s=_REPORT_LIMIT_S)
     return found()[-1] if found() else None
-
-
-def _show_the_end_of(log: Path, screen: Screen) -> None:
-    screen.say(f"The last lines of {log}:", Colour.YELLOW)
-    for line in log.read_text(errors="replace").splitlines()[-15:]:
-        screen.say(f"  {line}", Colour.DIM)

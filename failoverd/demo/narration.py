@@ -2,47 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from failoverd.demo.screen import Colour, Screen
 from failoverd.demo.watched import Daemon, LogLine
 
-_COLOURS = {"warning": Colour.YELLOW, "error": Colour.RED, "critical": Colour.RED}
-_CALM = {"watching", "paused"}
+_LEVELS = {"warning": Colour.YELLOW, "error": Colour.RED, "critical": Colour.RED}
+_CALM = "watching"
+_ASK_EVERY_S = 0.1
 
 
 @dataclass(slots=True)
 class Narration:
     daemon: Daemon
     screen: Screen
-    _state: str = field(default="", repr=False)
+    status: Mapping[str, Any] = field(default_factory=dict)
+    """The daemon's latest answer, at most 0.1 s old after `tell()`; empty where none came."""
+    _asked_at_s: float = field(default=0.0, repr=False)
     _diagnosis: str = field(default="", repr=False)
-    _primary: str = field(default="", repr=False)
-    _hosts: frozenset[str] = field(default=frozenset(), repr=False)
 
     def tell(self) -> None:
         """Print what is new: every log line, and the diagnosis when it changes."""
         for line in self.daemon.new_log_lines():
             self._tell_line(line)
-        status = self.daemon.status()
-        if not status:
+        now = time.monotonic()
+        if now < self._asked_at_s + _ASK_EVERY_S:
             return
-        self._state = str(status.get("state", ""))
-        self._primary = str(status.get("primary", ""))
+        self._asked_at_s = now
+        self.status = self.daemon.status()
+        self._tell_diagnosis()
 
     def _tell_line(self, line: LogLine) -> None:
-        details = " ".join(f"{key}={value}" for key, value in line.fields.items())
-        self.screen.event(
-            "failoverd",
-            f"{line.event}  {details}".rstrip(),
-            _COLOURS.get(line.level, Colour.PLAIN),
-            at_s=line.at_s,
+        state = str(line.fields.get("state", ""))
+        moved = "from_state" in line.fields
+        colour = _LEVELS.get(line.level, Colour.BOLD if moved else Colour.PLAIN)
+        self.screen.event(state if moved else "", line.event, colour, at_s=line.at_s)
+
+    def _tell_diagnosis(self) -> None:
+        diagnosis = self.status.get("diagnosis")
+        if diagnosis and diagnosis != self._diagnosis:
+            self._diagnosis = str(diagnosis)
+            sentence = self.status.get("diagnosis_sentence", "")
+            text = f"sees {self.status.get('primary')}: {diagnosis} ({sentence})"
+            self.screen.event("", text, Colour.CYAN)
+
+    @property
+    def outlook(self) -> str:
+        """What it would do if the primary died this second."""
+        return str(self._part("outlook").get("would", ""))
+
+    @property
+    def prepared(self) -> bool:
+        """Watching, every host seen with its server alive, nothing in the way of a failover."""
+        nodes = self._part("nodes").values()
+        return (
+            self.status.get("state") == _CALM
+            and bool(nodes)
+            and all(node.get("calibrated") for node in nodes)
+            and self._part("outlook").get("obstacles") == []
         )
 
-    def hosts_seen(self, names: Sequence[str]) -> bool:
-        """Every node's host has been looked at, with the server alive."""
-        return self._hosts >= set(names)
-
     def settled_on(self, node: str) -> bool:
-        return self._state in _CALM and self._primary == node
+        return self.status.get("state") == _CALM and self.status.get("primary") == node
+
+    def _part(self, name: str) -> Mapping[str, Any]:
+        part = self.status.get(name)
+        return part if isinstance(part, dict) else {}

@@ -40,7 +40,7 @@ class Screen:
         else:
             since = (time.monotonic() if at_s is None else at_s) - self.fault_at_s
             when = f"{since:+9.3f} s"
-        self.say(f"{when:11}  {who:8}  {text}", colour)
+        self.say(f"{when:11}  {who:10}  {text}", colour)
 
 
 def open_screen() -> Screen:

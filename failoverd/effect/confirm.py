@@ -92,7 +92,7 @@ async def _seen(
 
 async def _server_log(world: World, node: Node, runs: Runs) -> tuple[tuple[str, ...], str]:
     """What the server itself wrote about its promotion, from the last request on."""
-    answer = await node.host.call("log", node.arguments, timeout_s=world.limits.freeze_s)
+    answer = await node.host.call("log", world.arguments(node), timeout_s=world.limits.freeze_s)
     runs.add(answer)
     if not answer.done or answer.field("readable") == "no":
         return (), answer.field("reason") or f"not readable ({answer.outcome})"

@@ -46,7 +46,9 @@ async def fence(effect: Fence, world: World) -> Fenced | StillAlive | EffectFail
     if unlike is not None:
         return _failed(effect, world, runs, unlike)
     more = {"mode": str(effect.mode), "fast_seconds": "5"}
-    answer = runs.add(await act(node, "stop", before, effect.epoch, more, world.limits.fence_s))
+    answer = runs.add(
+        await act(world, node, "stop", before, effect.epoch, more, world.limits.fence_s)
+    )
     if answer.exit_status == EXIT_ALIVE:
         return StillAlive(runs.evidence(f"on {node.name}'s host: {why(answer)}"))
     if not answer.done:

@@ -23,7 +23,7 @@ async def read_settings(effect: ReadSettings, world: World) -> SettingsRead | Ef
     runs = Runs()
     node = world.nodes[effect.node]
     answer = runs.add(
-        await node.host.call("settings", node.arguments, timeout_s=world.limits.freeze_s)
+        await node.host.call("settings", world.arguments(node), timeout_s=world.limits.freeze_s)
     )
     if not answer.done:
         return EffectFailed("not_read", runs.evidence(f"its settings: {why(answer)}"))
@@ -44,7 +44,9 @@ async def freeze(effect: Freeze, world: World) -> FrozenAt | EffectFailed:
     answer, facts = await look(world, node, runs)
     if facts is None:
         return EffectFailed("not_frozen", runs.evidence(f"its host: {why(answer)}"))
-    answer = runs.add(await act(node, "freeze", facts, effect.epoch, {}, world.limits.freeze_s))
+    answer = runs.add(
+        await act(world, node, "freeze", facts, effect.epoch, {}, world.limits.freeze_s)
+    )
     if not answer.done:
         return EffectFailed("not_frozen", runs.evidence(f"it could not be frozen: {why(answer)}"))
     try:
@@ -64,7 +66,9 @@ async def thaw(effect: Thaw, world: World) -> Thawed | EffectFailed:
     if facts is None:
         return EffectFailed("not_thawed", runs.evidence(f"its host: {why(answer)}"))
     answer = runs.add(
-        await act(node, "thaw", facts, effect.epoch, _restore(effect.saved), world.limits.freeze_s)
+        await act(
+            world, node, "thaw", facts, effect.epoch, _restore(effect.saved), world.limits.freeze_s
+        )
     )
     if not answer.done:
         return EffectFailed("not_thawed", runs.evidence(f"it could not be thawed: {why(answer)}"))

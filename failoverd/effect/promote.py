@@ -114,7 +114,9 @@ async def _promote_by_host(effect: Promote, world: World, node: Node, runs: Runs
     answer, facts = await look(world, node, runs)
     if facts is None:
         return False
-    answer = runs.add(await act(node, "promote", facts, effect.epoch, {}, world.limits.freeze_s))
+    answer = runs.add(
+        await act(world, node, "promote", facts, effect.epoch, {}, world.limits.freeze_s)
+    )
     if not answer.done:
         runs.done.append(answer.run)
     return answer.done and not why(answer).startswith("unknown")

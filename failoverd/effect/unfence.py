@@ -17,7 +17,9 @@ async def unguard(effect: Unguard, world: World) -> Unguarded | EffectFailed:
         return EffectFailed("not_unguarded", runs.evidence(f"its host: {why(answer)}"))
     if facts.guard is not Guard.OURS:
         return Unguarded(runs.evidence(f"{node.name} has no guard of ours"))
-    answer = runs.add(await act(node, "unguard", facts, effect.epoch, {}, world.limits.freeze_s))
+    answer = runs.add(
+        await act(world, node, "unguard", facts, effect.epoch, {}, world.limits.freeze_s)
+    )
     if not answer.done:
         return EffectFailed("not_unguarded", runs.evidence(f"its guard stays: {why(answer)}"))
     return Unguarded(runs.evidence(f"the guard of {node.name} was taken back"))
@@ -35,7 +37,9 @@ async def unfence(effect: Unfence, world: World) -> Unfenced | EffectFailed:
     if facts is None:
         return EffectFailed("not_started", runs.evidence(f"its host: {why(answer)}"))
     if not facts.processes:
-        answer = runs.add(await act(node, "start", facts, effect.epoch, {}, world.limits.promote_s))
+        answer = runs.add(
+            await act(world, node, "start", facts, effect.epoch, {}, world.limits.promote_s)
+        )
         if not answer.done:
             return EffectFailed("not_started", runs.evidence(f"not started: {why(answer)}"))
     return Unfenced(runs.evidence(f"{node.name} was started again as the primary"))

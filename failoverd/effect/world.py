@@ -43,6 +43,10 @@ class World:
     monotonic: Monotonic
     poll_timeout_s: float
 
+    def arguments(self, node: Node) -> dict[str, str]:
+        """Of the host program; no act is done on a data directory of another identity."""
+        return {**node.arguments, "system_identifier": self.memory.system_identifier or ""}
+
     def standbys_of(self, primary: NodeName) -> tuple[Node, ...]:
         return tuple(node for name, node in sorted(self.nodes.items()) if name != primary)
 
@@ -68,16 +72,22 @@ class Runs:
 
 async def look(world: World, node: Node, runs: Runs) -> tuple[HostAnswer, HostFacts | None]:
     """The host's facts, as the last look before an act."""
-    answer = runs.add(await node.host.call("status", node.arguments, timeout_s=LOOK_LIMIT_S))
+    answer = runs.add(await node.host.call("status", world.arguments(node), timeout_s=LOOK_LIMIT_S))
     return answer, host_facts(answer, world.monotonic()) if answer.done else None
 
 
 async def act(
-    node: Node, verb: str, facts: HostFacts, epoch: Epoch, more: Mapping[str, str], timeout_s: float
+    world: World,
+    node: Node,
+    verb: str,
+    facts: HostFacts,
+    epoch: Epoch,
+    more: Mapping[str, str],
+    timeout_s: float,
 ) -> HostAnswer:
     """Call a verb that changes something; it expires 2 s after the look it is based on."""
     arguments = {
-        **node.arguments,
+        **world.arguments(node),
         "epoch": str(epoch),
         "incident": str(epoch),
         "boot_id": facts.boot_id,

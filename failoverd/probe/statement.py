@@ -66,7 +66,9 @@ commit
 
 
 def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
-    """Read the row of STATUS. `seen_at` is when the statement was sent: the later moments
+    """Read the row of STATUS.
+
+    `seen_at` is when the statement was sent: the later moments
     that it speaks of cannot be told apart, and evidence must not be dated too young.
     """
     receiver = json.loads(row["receiver"]) if row["receiver"] else None

@@ -61,15 +61,21 @@ class Host:
         self.directory = directory
         root = directory / "root"
         root.mkdir(parents=True)
-        binds = [(str(path), str(path), True) for path in read_only]
-        binds += [(str(path), target, False) for target, path in (writable or {}).items()]
-        plan = {"name": name, "root": str(root), "binds": binds, "accounts": ACCOUNTS}
+        plan = {
+            "name": name,
+            "root": str(root),
+            "accounts": ACCOUNTS,
+            "read_only": [str(path) for path in read_only],
+            "writable": [(str(path), target) for target, path in (writable or {}).items()],
+        }
         self._init = start_init(
             plan, ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child"]
         )
-        (child,) = Path(f"/proc/{self._init.pid}/task/{self._init.pid}/children").read_text().split()
+        (child,) = (
+            Path(f"/proc/{self._init.pid}/task/{self._init.pid}/children").read_text().split()
+        )
         self.init_pid = int(child)
-        self._pid_namespace = os.stat(f"/proc/{child}/ns/pid").st_ino
+        self._pid_namespace = Path(f"/proc/{child}/ns/pid").stat().st_ino
         self._enter = ["nsenter", "--target", child, "--mount", "--uts", "--ipc", "--net", "--pid"]
 
     def argv(self, command: Sequence[Argument], user: str = "root") -> list[str]:
@@ -100,9 +106,7 @@ class Host:
         argv = self.argv(command, user)
         return run(argv, input=input, check=check, timeout_s=timeout_s, env=environment)
 
-    def spawn(
-        self, command: Sequence[Argument], *, user: str = "root"
-    ) -> subprocess.Popen[str]:
+    def spawn(self, command: Sequence[Argument], *, user: str = "root") -> subprocess.Popen[str]:
         """A program in the background, standard streams as pipes; ends with the host."""
         return subprocess.Popen(
             self.argv(command, user),
@@ -155,7 +159,7 @@ class Host:
     def _is_ours(self, outer_pid: int, outer_parent: int) -> bool:
         for pid in (outer_pid, outer_parent):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                return os.stat(f"/proc/{pid}/ns/pid").st_ino == self._pid_namespace
+                return Path(f"/proc/{pid}/ns/pid").stat().st_ino == self._pid_namespace
         return False
 
     def _inner_pid(self, outer_pid: int) -> int:
@@ -183,7 +187,7 @@ def start_init(plan: Mapping[str, object], namespaces: Sequence[str]) -> subproc
     """A process that holds fresh namespaces until the pipe to it ends; ready on return."""
     interpreter = os.path.realpath(sys.executable)
     init = subprocess.Popen(
-        ["unshare", *namespaces, interpreter, "-I", "-S", HOST_INIT, json.dumps(plan)],
+        ["unshare", *namespaces, interpreter, "-I", "-S", HOST_INIT],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -191,6 +195,9 @@ def start_init(plan: Mapping[str, object], namespaces: Sequence[str]) -> subproc
         env=dict(ENVIRONMENT),
         cwd="/",
     )
+    assert init.stdin is not None
+    init.stdin.write(json.dumps(plan).encode() + b"\n")
+    init.stdin.flush()
     assert init.stdout is not None
     if init.stdout.readline() != b"ready\n":
         assert init.stderr is not None

@@ -1,8 +1,8 @@
 """PID 1 of a lab host: builds its file tree, then reaps orphans until standard input ends.
 
-Started inside fresh namespaces with the plan as JSON in its argument. Only the standard library,
-and nothing imported after the root has changed. When the lab dies, however it dies, the pipe
-on standard input ends, this process ends, and the kernel ends every process of the host.
+Started inside fresh namespaces; the plan is the first line, as JSON, of standard input. Only the
+standard library, and nothing imported after the root has changed. When the lab dies, however it
+dies, the pipe on standard input ends, this process ends, and the kernel ends all of the host.
 """
 
 import ctypes
@@ -11,8 +11,9 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
+from pathlib import Path
+from typing import Any
 
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
@@ -37,9 +38,7 @@ def call(result: int, what: str) -> None:
 
 def mount(source: str, target: str, kind: str | None, flags: int = 0, data: str = "") -> None:
     call(
-        libc.mount(
-            source.encode(), target.encode(), kind and kind.encode(), flags, data.encode()
-        ),
+        libc.mount(source.encode(), target.encode(), kind and kind.encode(), flags, data.encode()),
         f"mount {source} on {target}",
     )
 
@@ -52,41 +51,64 @@ def bind(source: str, target: str, *, read_only: bool) -> None:
 
 def make(path: str, mode: int = 0o755) -> None:
     """Every directory of the tree can be passed through, whatever the mode of the original."""
-    os.makedirs(path, 0o755, exist_ok=True)
-    os.chmod(path, mode)
+    Path(path).mkdir(0o755, parents=True, exist_ok=True)
+    Path(path).chmod(mode)
 
 
-def build(root: str, plan: dict) -> None:
+def show(tree: Path, root: str) -> None:
+    """What is in `tree`, at its own path below `root`, even if `tree` is closed to others."""
+    make(root + str(tree))
+    for entry in tree.iterdir():
+        target = Path(root + str(entry))
+        if entry.is_symlink():
+            target.symlink_to(entry.readlink())
+            continue
+        if entry.is_dir():
+            target.mkdir()
+        else:
+            target.touch()
+        bind(str(entry), str(target), read_only=True)
+
+
+def build(root: str, plan: dict[str, Any]) -> None:
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("host", root, "tmpfs", 0, "mode=755")
     for name in SYSTEM:
-        if os.path.islink(f"/{name}"):
-            os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
-        elif os.path.isdir(f"/{name}"):
+        if Path(f"/{name}").is_symlink():
+            Path(f"{root}/{name}").symlink_to(Path(f"/{name}").readlink())
+        elif Path(f"/{name}").is_dir():
             make(f"{root}/{name}")
             bind(f"/{name}", f"{root}/{name}", read_only=True)
     for path, mode in DIRECTORIES.items():
         make(f"{root}/{path}", mode)
-    os.symlink("/run", f"{root}/var/run")
+    Path(f"{root}/var/run").symlink_to("/run")
     for name in DEVICES:
-        with open(f"{root}/dev/{name}", "w"):
-            pass
+        Path(f"{root}/dev/{name}").touch()
         bind(f"/dev/{name}", f"{root}/dev/{name}", read_only=False)
     for name, target in DEVICE_LINKS.items():
-        os.symlink(target, f"{root}/dev/{name}")
+        Path(f"{root}/dev/{name}").symlink_to(target)
     mount("devpts", f"{root}/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=620")
     mount("proc", f"{root}/proc", "proc")
     subprocess.run(["cp", "-a", "/etc", f"{root}/etc"], check=True)
     for name, lines in plan["accounts"].items():
-        with open(f"{root}/etc/{name}", "a") as accounts:
+        with Path(f"{root}/etc/{name}").open("a") as accounts:
             accounts.writelines(f"{line}\n" for line in lines)
-    for source, target, read_only in plan["binds"]:
+    for source, target in plan["writable"]:
         make(root + target)
-        bind(source, root + target, read_only=read_only)
+        bind(source, root + target, read_only=False)
+    for path in plan["read_only"]:
+        show(Path(path), root)
     os.chdir(root)
     call(libc.pivot_root(b".", b"tmp"), "pivot_root")
     os.chdir("/")
     call(libc.umount2(b"/tmp", MNT_DETACH), "umount of the machine's own tree")
+
+
+def read_line() -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        line += os.read(0, 1) or b"\n"
+    return line
 
 
 def end_with_standard_input() -> None:
@@ -96,7 +118,7 @@ def end_with_standard_input() -> None:
 
 
 def main() -> None:
-    plan = json.loads(sys.argv[1])
+    plan = json.loads(read_line())
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     if plan["root"]:
         socket.sethostname(plan["name"])

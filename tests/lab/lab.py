@@ -13,6 +13,7 @@ from tests.lab.ledger import ApplicationHost
 from tests.lab.machine import require_lab_machine
 from tests.lab.monitor import Monitor
 from tests.lab.network import Network
+from tests.lab.python_tree import require_python
 from tests.lab.server import DatabaseHost, tail
 
 AnyHost = TypeVar("AnyHost", bound=Host)
@@ -38,13 +39,13 @@ class Lab:
 
     @functools.cached_property
     def monitor(self) -> Monitor:
-        return self._connected(Monitor("monitor", MONITOR_ADDRESS, self.directory / "monitor"))
+        monitor = self._connected(Monitor("monitor", MONITOR_ADDRESS, self.directory / "monitor"))
+        require_python(monitor)
+        return monitor
 
     @functools.cached_property
     def app(self) -> ApplicationHost:
-        return self._connected(
-            ApplicationHost("app", APPLICATION_ADDRESS, self.directory / "app")
-        )
+        return self._connected(ApplicationHost("app", APPLICATION_ADDRESS, self.directory / "app"))
 
     def database_host(self, name: str, address: str) -> DatabaseHost:
         """A host with an sshd that the monitor's key opens, and no server yet."""

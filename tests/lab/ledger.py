@@ -15,8 +15,13 @@ from tests.lab.application import Settings
 from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host
 from tests.lab.machine import wait_until
 from tests.lab.server import (
-    APPLICATION_PASSWORD, APPLICATION_ROLE, DATABASE, PORT, DatabaseHost, tail,
-)  # fmt: skip
+    APPLICATION_PASSWORD,
+    APPLICATION_ROLE,
+    DATABASE,
+    PORT,
+    DatabaseHost,
+    tail,
+)
 
 APPLICATION = Path(__file__).with_name("application.py")
 HOME = "/var/lib/application"
@@ -90,9 +95,7 @@ class Ledger:
         for line in self._lines():
             words = line.split()
             if words[0] != "stopped":
-                found.append(
-                    Acknowledgement(int(words[0]), int(words[1]), words[2], int(words[3]))
-                )
+                found.append(Acknowledgement(int(words[0]), int(words[1]), words[2], int(words[3])))
         return sorted(found, key=lambda each: each.at_ns)
 
     def _lines(self) -> list[str]:
@@ -157,9 +160,7 @@ class Ledger:
 
     def _outage_ms(self, log: list[Acknowledgement]) -> float:
         moments = [each.at_ns for each in log]
-        moments += [
-            int(line.split()[1]) for line in self._lines() if line.startswith("stopped ")
-        ]
+        moments += [int(line.split()[1]) for line in self._lines() if line.startswith("stopped ")]
         return max(later - earlier for earlier, later in itertools.pairwise(moments)) / 1e6
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-BIN_DIR = Path("/usr/lib/postgresql/15/bin")
+BIN_DIR = "/usr/lib/postgresql/15/bin"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
 TOOLS = ("ip", "nft", "nsenter", "setpriv", "sshd", "ssh-keygen", "strace", "unshare")
@@ -30,8 +30,8 @@ def require_lab_machine() -> None:
     missing = [tool for tool in TOOLS if shutil.which(tool, path=PATH) is None]
     if missing:
         wanting.append(f"programs are missing: {', '.join(missing)}")
-    if not (BIN_DIR / "postgres").exists():
-        wanting.append(f"PostgreSQL 15 is missing: no {BIN_DIR / 'postgres'}")
+    if not Path(BIN_DIR, "postgres").exists():
+        wanting.append(f"PostgreSQL 15 is missing: no {BIN_DIR}/postgres")
     if wanting:
         raise LabUnavailableError(
             f"the lab cannot run here: {'; '.join(wanting)}. "

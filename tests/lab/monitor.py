@@ -1,4 +1,4 @@
-"""The host that failoverd runs on: it knows the database hosts by address, key and password only."""
+"""The host that failoverd runs on: all it has of the others is address, key and password."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.lab import python_tree
 from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host
-from tests.lab.machine import ENVIRONMENT, run, wait_until
+from tests.lab.machine import BIN_DIR, ENVIRONMENT, run, wait_until
 from tests.lab.server import (
-    BIN_DIR, DATA_DIR, MONITOR_PASSWORD, MONITOR_ROLE, PORT, SERVER_LOG, SOCKET_DIR,
-    DatabaseHost, tail,
-)  # fmt: skip
+    DATA_DIR,
+    MONITOR_PASSWORD,
+    MONITOR_ROLE,
+    PORT,
+    SERVER_LOG,
+    SOCKET_DIR,
+    DatabaseHost,
+    tail,
+)
 
 CLUSTER = "main"
 CONFIG = "/etc/failoverd/config.yaml"
@@ -103,14 +110,11 @@ class Monitor(Host):
             os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
         self._daemons: list[Daemon] = []
         self._fetcher: subprocess.Popen[str] | None = None
-        super().__init__(
-            name, address, directory, read_only=python_tree.trees(), writable=writable
-        )
+        super().__init__(name, address, directory, read_only=python_tree.trees(), writable=writable)
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self._key])
         self._private("password", MONITOR_PASSWORD + "\n")
         self._private("known_hosts", "")
         os.chown(self._key, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
-        python_tree.require_python(self)
 
     @property
     def _key(self) -> Path:
@@ -133,23 +137,29 @@ class Monitor(Host):
 
     # Configuration
 
-    def write_config(self, nodes: Iterable[DatabaseHost], **overrides: Any) -> str:
+    def write_config(
+        self,
+        servers: Iterable[DatabaseHost],
+        /,
+        *,
+        daemon: Mapping[str, Any] | None = None,
+        **cluster: Any,
+    ) -> str:
         """Write config.yaml; its path on the monitor's host.
 
-        An override is a section of the cluster, laid over what is there key by key
-        (`failover={"cooldown": "0s"}`), and `daemon={...}` is the daemon's section.
+        Each keyword is a section of the cluster that is laid over what is there, key by key
+        (`failover={"cooldown": "0s"}`); `daemon` likewise over the daemon's section.
         """
-        daemon = {
+        own = {
             "listen": f"{LISTEN_ADDRESS}:{LISTEN_PORT}",
             "control_socket": CONTROL_SOCKET,
             "state_dir": STATE_DIR,
             "log": {"format": "json", "level": "info"},
         }
         document = {
-            "clusters": {CLUSTER: merged(_cluster(nodes), overrides)},
-            "daemon": merged(daemon, overrides.pop("daemon", {})),
+            "clusters": {CLUSTER: merged(_cluster(servers), cluster)},
+            "daemon": merged(own, daemon or {}),
         }
-        document["clusters"][CLUSTER].pop("daemon", None)
         self._private("config.yaml", yaml.safe_dump(document, sort_keys=False))
         return CONFIG
 
@@ -227,6 +237,14 @@ class Monitor(Host):
         assert status == 200, f"GET /metrics: {status} {body}\n{self.evidence()}"
         return body
 
+    def metric(self, name: str, **labels: str) -> float | None:
+        """The value of the sample that has that name and (at least) those labels; None: none."""
+        for family in text_string_to_metric_families(self.metrics()):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return float(sample.value)
+        return None
+
     # Waiting
 
     def wait_until(self, predicate: Callable[[], Found], timeout_s: float, what: str) -> Found:
@@ -270,7 +288,7 @@ def _cluster(nodes: Iterable[DatabaseHost]) -> dict[str, Any]:
         "nodes": {node.name: {"host": node.address} for node in nodes},
         "postgres": {
             "port": PORT,
-            "bin_dir": str(BIN_DIR),
+            "bin_dir": BIN_DIR,
             "data_dir": DATA_DIR,
             "socket_dir": SOCKET_DIR,
             "server_log": SERVER_LOG,
@@ -293,6 +311,8 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(old, value) if both else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
     return result

@@ -1,4 +1,4 @@
-"""The lab's wire: one bridge in a namespace of its own, a cable to each host, and what may go wrong.
+"""The lab's wire: a bridge in a namespace of its own, a cable to each host, and its faults.
 
 Addresses are of 192.0.2.0/24 (TEST-NET-1, RFC 5737): no packet can leave for a real network.
 Faults are laid in the receiving host's packet filter, so nobody can tell them from a bad network.

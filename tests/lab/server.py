@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.lab.host import Host, Process, signal_all, wait_for_processes
-from tests.lab.machine import BIN_DIR, ENVIRONMENT, run, wait_until
+from tests.lab.machine import BIN_DIR, run, wait_until
 from tests.lab.network import NETWORK
 
 PORT = 5432
@@ -27,6 +27,9 @@ MONITOR_ROLE, MONITOR_PASSWORD = "failoverd", "the monitor's word"
 REPLICATION_ROLE, REPLICATION_PASSWORD = "replicator", "the replicator's word"
 APPLICATION_ROLE, APPLICATION_PASSWORD = "application", "the application's word"
 DATABASE = "postgres"
+
+TEMPLATE_PREFIX = "failoverd-lab-template-"
+"""Followed by the number of the process that made it, so that a killed run's is found."""
 
 SETTINGS = {
     "listen_addresses": "*",
@@ -47,13 +50,19 @@ host all all 127.0.0.1/32 scram-sha-256
 host all all {NETWORK} scram-sha-256
 host replication {REPLICATION_ROLE} {NETWORK} scram-sha-256
 """
+
+
+def quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
 # A line of single-user mode ends a statement.
 ROLES = f"""
-CREATE ROLE {MONITOR_ROLE} LOGIN PASSWORD '{MONITOR_PASSWORD.replace("'", "''")}'
+CREATE ROLE {MONITOR_ROLE} LOGIN PASSWORD {quoted(MONITOR_PASSWORD)}
 GRANT pg_monitor TO {MONITOR_ROLE}
 GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO {MONITOR_ROLE}
-CREATE ROLE {REPLICATION_ROLE} LOGIN REPLICATION PASSWORD '{REPLICATION_PASSWORD.replace("'", "''")}'
-CREATE ROLE {APPLICATION_ROLE} LOGIN PASSWORD '{APPLICATION_PASSWORD.replace("'", "''")}'
+CREATE ROLE {REPLICATION_ROLE} LOGIN REPLICATION PASSWORD {quoted(REPLICATION_PASSWORD)}
+CREATE ROLE {APPLICATION_ROLE} LOGIN PASSWORD {quoted(APPLICATION_PASSWORD)}
 CREATE TABLE ledger (id bigint PRIMARY KEY)
 ALTER TABLE ledger OWNER TO {APPLICATION_ROLE}
 """
@@ -72,19 +81,30 @@ AuthorizedKeysFile .ssh/authorized_keys
 
 @functools.cache
 def template() -> Path:
-    """A fresh cluster with roles, table and access rules, made once by this process."""
-    directory = Path(tempfile.mkdtemp(prefix="failoverd-lab-template-"))
+    """A fresh cluster with roles, table and access rules, made once by this process.
+
+    Removed when the process ends; what a killed one left is removed here.
+    """
+    for old in Path(tempfile.gettempdir()).glob(f"{TEMPLATE_PREFIX}*"):
+        if not Path("/proc", old.name.removeprefix(TEMPLATE_PREFIX).partition("-")[0]).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    directory = Path(tempfile.mkdtemp(prefix=f"{TEMPLATE_PREFIX}{os.getpid()}-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    give_to_postgres(directory)
-    directory.chmod(0o755)
-    data = directory / "main"
-    become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
-    initdb = [BIN_DIR / "initdb", "--no-sync", "--no-instructions", "-k", "--locale=C.UTF-8"]
-    run([*become, *initdb, "-E", "UTF8", "-U", "postgres", "-D", data])
-    single = [BIN_DIR / "postgres", "--single", "-D", data, "-c", "log_min_messages=error", DATABASE]
-    said = run([*become, *single], input=ROLES)
+    home = directory / "home"
+    home.mkdir()
+    give_to_postgres(home)
+    inside = f"{HOME}/main"
+    with Host("template", "", directory, writable={HOME: home}) as host:
+        initdb = [f"{BIN_DIR}/initdb", "--no-sync", "--no-instructions", "-k"]
+        host.run(
+            [*initdb, "--locale=C.UTF-8", "-E", "UTF8", "-U", "postgres", "-D", inside],
+            user="postgres",
+        )
+        single = [f"{BIN_DIR}/postgres", "--single", "-D", inside, "-c", "log_min_messages=error"]
+        said = host.run([*single, DATABASE], user="postgres", input=ROLES)
     if "ERROR" in said.stdout + said.stderr:
         raise AssertionError(f"the lab's roles were refused:\n{said.stdout}{said.stderr}")
+    data = home / "main"
     (data / "pg_hba.conf").write_text(HBA)
     return data
 
@@ -94,14 +114,10 @@ def give_to_postgres(path: Path) -> None:
     os.chown(path, account.pw_uid, account.pw_gid)
 
 
-def quoted(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
 class DatabaseHost(Host):
     port = PORT
     data_dir = DATA_DIR
-    bin_dir = str(BIN_DIR)
+    bin_dir = BIN_DIR
     socket_dir = SOCKET_DIR
     server_log = SERVER_LOG
 
@@ -111,9 +127,7 @@ class DatabaseHost(Host):
         for path in (self.home, self.ssh):
             path.mkdir(parents=True)
         give_to_postgres(self.home)
-        super().__init__(
-            name, address, directory, writable={HOME: self.home, "/etc/ssh": self.ssh}
-        )
+        super().__init__(name, address, directory, writable={HOME: self.home, "/etc/ssh": self.ssh})
         self.run(["install", "-d", "-o", "postgres", "-g", "postgres", "-m", "2775", SOCKET_DIR])
 
     # The host's sshd
@@ -166,7 +180,7 @@ class DatabaseHost(Host):
             f"host={upstream.address} port={PORT} user={REPLICATION_ROLE} "
             f"application_name={application_name or self.name}"
         )
-        command = [BIN_DIR / "pg_basebackup", "-D", DATA_DIR, "-R", "-X", "stream", "-d", conninfo]
+        command = [f"{BIN_DIR}/pg_basebackup", "-D", DATA_DIR, "-R", "-X", "stream", "-d", conninfo]
         if slot is not None:
             command += ["-C", "-S", slot]
         password = {"PGPASSWORD": REPLICATION_PASSWORD}
@@ -195,16 +209,20 @@ class DatabaseHost(Host):
     def pg_ctl(self, *words: str) -> None:
         # Its own output goes to a file: a started server must not hold our pipe open.
         script = '"$@" >"$HOME/pg_ctl.log" 2>&1 </dev/null'
-        command = ["sh", "-c", script, "sh", BIN_DIR / "pg_ctl", *words[:1], "-D", DATA_DIR]
+        command = ["sh", "-c", script, "sh", f"{BIN_DIR}/pg_ctl", *words[:1], "-D", DATA_DIR]
         done = self.run([*command, *words[1:]], user="postgres", check=False)
         if done.returncode != 0:
-            logs = [self.home / "pg_ctl.log", self.home / "start.log", self.data / "log/postgresql.log"]
+            logs = [
+                self.home / "pg_ctl.log",
+                self.home / "start.log",
+                self.data / "log/postgresql.log",
+            ]
             tails = "\n".join(tail(path) for path in logs)
             raise AssertionError(f"pg_ctl {' '.join(words)} on {self.name} failed:\n{tails}")
 
     def sql(self, statement: str, *, timeout_s: float = 10) -> str:
         """What psql prints, unaligned, as the superuser over the local socket."""
-        command = [BIN_DIR / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        command = [f"{BIN_DIR}/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         command += ["-h", SOCKET_DIR, "-p", str(PORT), DATABASE]
         done = self.run(command, user="postgres", input=statement, timeout_s=timeout_s)
         return done.stdout.rstrip("\n")
@@ -264,14 +282,12 @@ class DatabaseHost(Host):
 
     def sigstop_all(self) -> None:
         """Freeze every process of the server: ports stay open, nobody answers."""
-        wait_until(
-            lambda: (
-                signal_all(self, "postgres", signal.SIGSTOP),
-                {process.state for process in self.processes("postgres")} <= {"T"},
-            )[1],
-            5,
-            f"the server of {self.name} is stopped",
-        )
+
+        def stopped() -> bool:
+            signal_all(self, "postgres", signal.SIGSTOP)
+            return {process.state for process in self.processes("postgres")} <= {"T"}
+
+        wait_until(stopped, 5, f"the server of {self.name} is frozen")
 
     def sigstop_postmaster(self) -> None:
         """Freeze the postmaster alone: no new connection, while running sessions go on."""

@@ -1,0 +1,99 @@
+"""What a fence proof allows, what voids it, and who must be fenced once more.
+
+A proof belongs to one node, one epoch and 30 s. The old primary seen writable voids it;
+another node promoted by somebody else ends the incident.
+"""
+
+from __future__ import annotations
+
+from failoverd.core.decision import terms_of
+from failoverd.core.diagnosis import FINE, Diagnosis, diagnose
+from failoverd.core.effects import StopMode
+from failoverd.core.election import elect
+from failoverd.core.events import Now
+from failoverd.core.evidence import Situation, guarded_by_us
+from failoverd.core.memory import sole_writable, two_writable
+from failoverd.core.model import PROOF_LIFETIME_S, FenceProof, NodeName
+from failoverd.core.policy import Policy
+from failoverd.core.situation import Machine
+from failoverd.core.states import Electing, Fencing, Incident, Promoting, Starting
+
+
+def valid(proof: FenceProof, s: Fencing, m: Machine, now: Now) -> bool:
+    """Of this node and this epoch, and younger than 30 s."""
+    ours = proof.node == s.primary and proof.epoch == m.epoch
+    return ours and not expired(proof, now)
+
+
+def expired(proof: FenceProof, now: Now) -> bool:
+    return now.monotonic - proof.proved_at > PROOF_LIFETIME_S
+
+
+def proven(s: Fencing, proof: FenceProof, m: Machine, p: Policy) -> Electing | Promoting:
+    """A promotion that was asked for counts as made: whoever was asked goes on."""
+    asked = sorted(m.asked)
+    if not asked:
+        return Electing(proof, tuple(sorted({*s.standbys, *m.standbys(p)})))
+    election = elect(m.view, m.memory, p, terms_of(m.incident, p, proof, m.frozen_positions()))
+    position, loss = m.asked_position(asked[0], election)
+    return Promoting(proof, asked[0], position, loss, s.attempt)
+
+
+def interrupted(proof: FenceProof, m: Machine, now: Now, p: Policy) -> Fencing | Starting | None:
+    """What ends an election: a proof that is void, or somebody who was promoted by others."""
+    if superseded(m) is not None:
+        return Starting()
+    if expired(proof, now):
+        return prove_again(proof, m, p, "the fence proof is older than 30 s")
+    return interrupted_by_writable(proof, m, p)
+
+
+def interrupted_by_writable(
+    proof: FenceProof, m: Machine, p: Policy, attempt: int = 0
+) -> Fencing | None:
+    old = m.view.report(proof.node)
+    if old.writable and old.server is not None and old.server.seen_at > proof.proved_at:
+        why = "the old primary was seen writable: the proof is void"
+        return prove_again(proof, m, p, why, attempt)
+    return None
+
+
+def prove_again(
+    proof: FenceProof, m: Machine, p: Policy, why: str, attempt: int = 0
+) -> Fencing:
+    assert m.incident is not None
+    mode = StopMode.IMMEDIATE
+    return Fencing(m.incident, proof.node, mode, m.standbys(p), why, attempt)
+
+
+def refence(incident: Incident, primary: NodeName, m: Machine, p: Policy, why: str) -> Fencing:
+    """Take up a procedure whose proof is gone; what is dead is not shot at again."""
+    diagnosis = diagnose(m.view, m.memory, p)
+    dead = diagnosis in (Diagnosis.CRASHED, Diagnosis.STOPPED)
+    mode = StopMode.DEAD_ONLY if dead and not m.asked else StopMode.IMMEDIATE
+    return Fencing(incident, primary, mode, m.standbys(p), why)
+
+
+def superseded(m: Machine) -> NodeName | None:
+    """Somebody promoted another node than we asked: one writable, on a higher timeline."""
+    found = sole_writable(m.view, m.memory)
+    if found is None or found in m.asked or two_writable(m.view, m.memory) is not None:
+        return None
+    server = m.view.report(found).server
+    return found if server is not None and server.timeline > m.memory.timeline else None
+
+
+def may_fence_again(incident: Incident, m: Machine, p: Policy) -> bool:
+    """What is diagnosed now still calls for the fence, or our guard is there already."""
+    diagnosis = diagnose(m.view, m.memory, p)
+    if diagnosis is incident.diagnosis or diagnosis in _GONE:
+        return True
+    return diagnosis is Diagnosis.UNCLEAR and guarded_by_us(Situation(m.view, m.memory, p))
+
+
+_GONE = frozenset(
+    {Diagnosis.CRASHED, Diagnosis.STOPPED, Diagnosis.HUNG, Diagnosis.UNREACHABLE}
+)
+
+OVER = FINE | {Diagnosis.PARTITIONED, Diagnosis.DEMOTED, Diagnosis.SPLIT_BRAIN}
+"""The primary lives, or somebody else has acted: an incident that asked nobody ends."""

@@ -1,0 +1,141 @@
+"""Acts, by the Unix socket alone: who asked is known from the socket, and journaled."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from failoverd.core.events import (
+    Command,
+    OperatorAcknowledges,
+    OperatorFailover,
+    OperatorPause,
+    OperatorResume,
+    OperatorVouches,
+    Trigger,
+)
+from failoverd.core.model import NodeName, WallTime
+from failoverd.daemon import clock
+from failoverd.observability.http import Source, application, cluster_of
+
+
+class Target(Source, Protocol):
+    """What may be asked of the daemon."""
+
+    async def submit(self, cluster: str, command: Command) -> str | None: ...
+    async def reload(self) -> str | None: ...
+
+
+TARGET = web.AppKey("target", Target)
+Asked = Callable[[str, dict[str, Any]], Command]
+
+
+def control_application(target: Target) -> web.Application:
+    """All that may be read, and the acts."""
+    app = application(target)
+    app[TARGET] = target
+    app.add_routes(
+        [
+            web.post("/api/v1/reload", _reload),
+            *(
+                web.post(f"/api/v1/clusters/{{cluster}}/{verb}", _acting(command))
+                for verb, command in COMMANDS.items()
+            ),
+        ]
+    )
+    return app
+
+
+def _failover(by: str, body: dict[str, Any]) -> Command:
+    to, accepted = body.get("to"), body.get("accept_loss_bytes")
+    if to is not None and not isinstance(to, str):
+        raise ValueError("to: the name of a node")
+    if accepted is not None and (not isinstance(accepted, int) or accepted < 0):
+        raise ValueError("accept_loss_bytes: a number of bytes")
+    return OperatorFailover(Trigger.COMMAND, by, NodeName(to) if to else None, accepted)
+
+
+def _pause(by: str, body: dict[str, Any]) -> Command:
+    seconds = body.get("for_s")
+    if seconds is None:
+        return OperatorPause(by)
+    if not isinstance(seconds, int | float) or seconds <= 0:
+        raise ValueError("for_s: a number of seconds")
+    return OperatorPause(by, WallTime(clock.wall() + seconds))
+
+
+def _fenced(by: str, body: dict[str, Any]) -> Command:
+    node, reason = body.get("node"), body.get("reason")
+    if not isinstance(node, str) or not isinstance(reason, str) or not reason.strip():
+        raise ValueError("node and reason must be given")
+    return OperatorVouches(by, NodeName(node), reason)
+
+
+COMMANDS: dict[str, Asked] = {
+    "failover": _failover,
+    "pause": _pause,
+    "resume": lambda by, _: OperatorResume(by),
+    "fenced": _fenced,
+    "ack": lambda by, _: OperatorAcknowledges(by),
+}
+
+
+def _acting(asked: Asked) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def act(request: web.Request) -> web.Response:
+        cluster = cluster_of(request)
+        try:
+            body = await request.json() if request.can_read_body else {}
+            if not isinstance(body, dict):
+                raise ValueError("a JSON object was expected")  # noqa: TRY004, TRY301
+            command = asked(_peer(request), body)
+        except ValueError as error:
+            return _answer(f"bad request: {error}", 400)
+        return _answer(await request.app[TARGET].submit(cluster, command))
+
+    return act
+
+
+async def _reload(request: web.Request) -> web.Response:
+    return _answer(await request.app[TARGET].reload())
+
+
+def _answer(refused: str | None, status: int = 409) -> web.Response:
+    if refused is None:
+        return web.json_response({"ok": True, "message": "done"})
+    return web.json_response({"ok": False, "message": refused}, status=status)
+
+
+def _peer(request: web.Request) -> str:
+    """The user at the other end. Source: unix(7), SO_PEERCRED."""
+    connection = request.transport.get_extra_info("socket") if request.transport else None
+    if connection is None:
+        return "unknown"
+    size = struct.calcsize("3i")
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    _, user, _ = struct.unpack("3i", credentials)
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"uid {user}"
+
+
+async def serve_control(target: Target, path: Path) -> web.AppRunner:
+    """Listen on the socket, 0660; one that a dead daemon left is removed."""
+    _make_room(path)
+    runner = web.AppRunner(control_application(target), access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.UnixSite(runner, str(path)).start()
+    os.chmod(path, 0o660)  # noqa: PTH101 - not a blocking path operation by name alone
+    return runner
+
+
+def _make_room(path: Path) -> None:
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
