@@ -20,7 +20,8 @@ from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, BlockReason, Fencing, Incident, Paused, Reverting
 
-LOOK_AGAIN_S = 1.0
+RETRY_S = 1.0
+LONGEST_RETRY_S = 30.0
 
 
 def begin(incident: Incident, m: Machine, now: Now, p: Policy) -> Fencing | Blocked:
@@ -64,7 +65,7 @@ def cooldown_remaining_s(m: Machine, now: Now, p: Policy) -> float:
 
 
 def _blocked(
-    reason: BlockReason, why: str, now: Now, advice: str = "", seconds: float = LOOK_AGAIN_S
+    reason: BlockReason, why: str, now: Now, advice: str = "", seconds: float = RETRY_S
 ) -> Blocked:
     return Blocked(reason, why, now.monotonic, Instant(now.monotonic + seconds), advice)
 
@@ -99,6 +100,11 @@ def terms_of(
 
 def looked_at_everyone(view: ClusterView, p: Policy) -> bool:
     return all(view.report(name).round > 0 for name in p.nodes)
+
+
+def retry_at(now: Now, attempt: int) -> Instant:
+    """Back-off: 1 s, doubled with each attempt, 30 s at most."""
+    return Instant(now.monotonic + min(LONGEST_RETRY_S, RETRY_S * 2 ** min(attempt, 10)))
 
 
 def wake_at(m: Machine, now: Now) -> Instant | None:

@@ -31,6 +31,7 @@ class Fence:
     node: NodeName
     mode: StopMode
     epoch: Epoch
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def elect(view: ClusterView, memory: Memory, policy: Policy, terms: Terms) -> El
         loss = wal_loss(position, memory, terms.proof)
         reason = _too_lossy(loss, memory, terms)
         if not loss.proven and promise is not None:
-            reason = promise.refusal(position)
+            reason = promise.refusal(None if terms.frozen is None else position)
             loss = WalLoss(0, True, "no commit that synchronous replication acknowledged")
         if reason is None:
             behind = {n: f"behind {name}" for _, _, n in able if n != name and n not in refused}
@@ -138,20 +138,21 @@ class _Promised:
     needed: int
     at_hand: Mapping[NodeName, Lsn]
 
-    def refusal(self, position: Lsn) -> str | None:
-        """n-k+1 of n at hand, and at the furthest of them: every promised commit is there."""
+    def refusal(self, position: Lsn | None) -> str | None:
+        """n-k+1 of n at hand, and at the furthest of them: every promised commit is there.
+
+        Positions that still move (None, a trial) are not compared.
+        """
         if len(self.at_hand) < self.needed:
             there = ", ".join(sorted(self.at_hand)) or "none"
             return f"{self.words}: {self.needed} of them must be at hand, and at hand: {there}"
         furthest = max(self.at_hand.values())
-        if position < furthest:
+        if position is not None and position < furthest:
             return f"{self.words}, and one of them is further: {furthest}"
         return None
 
 
-def _promise(
-    view: ClusterView, memory: Memory, fit: Mapping[NodeName, Lsn]
-) -> _Promised | None:
+def _promise(view: ClusterView, memory: Memory, fit: Mapping[NodeName, Lsn]) -> _Promised | None:
     if memory.promise is None or memory.primary is None:
         return None
     requirement = parse(memory.promise.standby_names)
@@ -201,9 +202,9 @@ def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss
         until = memory.primary_lsn_at if memory.doubt is None else memory.doubt.since
         unseen_s = max(0.0, until - memory.primary_lsn_at)
         end = Lsn(end.bytes + int(memory.peak_wal_rate * unseen_s))
-        since = f"{unseen_s:.1f} s before the failure, at {memory.peak_wal_rate:.0f} bytes/s at most"
+        since = (
+            f"{unseen_s:.1f} s before the failure, at {memory.peak_wal_rate:.0f} bytes/s at most"
+        )
     lost = max(0, end - position)
-    sentence = (
-        f"at most about {lost} bytes (estimated: {memory.primary_lsn} was last seen {since})"
-    )
+    sentence = f"at most about {lost} bytes (estimated: {memory.primary_lsn} was last seen {since})"
     return WalLoss(lost, False, sentence)

@@ -41,9 +41,9 @@ from failoverd.core.events import (
     Woke,
 )
 from failoverd.core.memory import Memory
-from failoverd.core.model import CommandRun
+from failoverd.core.model import CommandRun, WalLoss
 from failoverd.core.policy import Policy
-from failoverd.core.situation import Machine
+from failoverd.core.situation import Machine, forgetful
 from failoverd.core.states import (
     Blocked,
     BlockReason,
@@ -97,6 +97,13 @@ class Entry:
     """Where this step decided how a failover ends."""
     election: Election | None = None
     """Where this step elected, with the reason of each refusal."""
+    answer: str = ""
+    """Of an effect: `Fenced`, `StillAlive`, `EffectFailed` ..., the name of the result."""
+    loss: WalLoss | None = None
+    """What the failover lost, where this step confirmed it."""
+    server_log: tuple[str, ...] = ()
+    """The new primary's own lines about its promotion."""
+    server_log_unreadable: str = ""
 
 
 def describe(before: Machine, event: Event, after: Machine, policy: Policy) -> Entry | None:
@@ -111,16 +118,22 @@ def describe(before: Machine, event: Event, after: Machine, policy: Policy) -> E
         parts.append(_entered(before, after, election))
     if not any(parts):
         parts = _learnt(before, after)
+    result = event.result if isinstance(event, Replied) else None
+    confirmed = result if isinstance(result, Confirmed) else None
     return Entry(
         kind=_kind(event, entered=before.visit != after.visit),
         from_state=name_of(before.state),
         to_state=name_of(after.state),
         trigger=trigger_of(before, event, after),
         sentence="; ".join(part for part in parts if part),
-        runs=event.result.evidence.runs if isinstance(event, Replied) else (),
+        runs=() if result is None else result.evidence.runs,
         diagnosis=_diagnosis(after, policy),
         outcome=outcome_of(before, event, after),
         election=election,
+        answer="" if result is None else type(result).__name__,
+        loss=loss_of(before, after),
+        server_log=() if confirmed is None else confirmed.server_log,
+        server_log_unreadable="" if confirmed is None else confirmed.server_log_unreadable,
     )
 
 
@@ -136,19 +149,6 @@ def _kind(event: Event, *, entered: bool) -> EntryKind:
             return EntryKind.COMMAND
 
 
-OF_THE_PROCESS = frozenset(
-    {
-        "primary_lsn",
-        "primary_lsn_at",
-        "peak_wal_rate",
-        "last_alive_at",
-        "failed_rounds",
-        "doubt",
-    }
-)
-"""Fields of the memory that a restart forgets."""
-
-
 def durable_change(before: Machine, after: Machine) -> bool:
     """Whether a restart from what was journaled last would lose something."""
     carried = [f.name for f in fields(Machine) if f.name not in ("view", "memory", "entered_at")]
@@ -158,8 +158,9 @@ def durable_change(before: Machine, after: Machine) -> bool:
 
 
 def _changed(before: Memory, after: Memory) -> list[str]:
-    kept = [f.name for f in fields(Memory) if f.name not in OF_THE_PROCESS]
-    return [name for name in kept if getattr(before, name) != getattr(after, name)]
+    """The fields that a restart remembers and that are not what they were."""
+    old, new = forgetful(before), forgetful(after)
+    return [f.name for f in fields(Memory) if getattr(old, f.name) != getattr(new, f.name)]
 
 
 def trigger_of(before: Machine, event: Event, after: Machine) -> Trigger:
@@ -186,6 +187,15 @@ def outcome_of(before: Machine, event: Event, after: Machine) -> IncidentOutcome
     if isinstance(after.state, Blocked):
         return IncidentOutcome.REVERTED
     return IncidentOutcome.CANCELLED
+
+
+def loss_of(before: Machine, after: Machine) -> WalLoss | None:
+    """What a failover lost, in the step that confirmed it."""
+    match before.state, after.state:
+        case Confirming(loss=loss), Settling():
+            return loss
+        case _:
+            return None
 
 
 _NOT_CALLED_FOR = frozenset({BlockReason.SPLIT_BRAIN, BlockReason.DEMOTED})
@@ -315,6 +325,22 @@ def _entered(before: Machine, after: Machine, election: Election | None) -> str:
             return f"blocked ({s.reason}): {s.why}" + (f" (do: {s.advice})" if s.advice else "")
 
 
+def state_sentence(m: Machine) -> str:
+    """Where it stands now, for whoever asks."""
+    match m.state:
+        case Watching() if m.memory.primary is None:
+            return "watching: no primary is known yet"
+        case Watching():
+            return f"watching: {m.memory.primary} is the primary on timeline {m.memory.timeline}"
+        case Fencing() as s:
+            return f"fencing {s.primary} ({s.mode}): {s.why}"
+        case Electing() as s:
+            owed = sorted(set(s.standbys) - set(s.frozen) - set(s.failed))
+            return f"electing: {', '.join(owed) or 'nobody'} still to be frozen"
+        case _:
+            return _entered(m, m, None)
+
+
 def _begun(m: Machine) -> bool:
     return m.incident is not None and not isinstance(m.state, Starting)
 
@@ -355,7 +381,7 @@ _WORDS: Mapping[str, str] = {
     "calibrations": "the look at a host is calibrated",
     "standby_timelines": "which timeline a standby follows",
     "promise": "what synchronous replication promises",
-    "directories": "where a data directory is",
+    "application_names": "what a standby calls itself",
 }
 
 

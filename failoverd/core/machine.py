@@ -12,12 +12,12 @@ import typing
 from dataclasses import dataclass, replace
 
 from failoverd.core.decision import (
-    adoptable,
+    LONGEST_RETRY_S,
+    RETRY_S,
     begin,
     looked_at_everyone,
-    sole_writable,
+    retry_at,
     terms_of,
-    two_writable,
     wake_at,
 )
 from failoverd.core.diagnosis import FINE, ROW_OF, Calls, Diagnosis, calls_for_failover, diagnose
@@ -55,10 +55,22 @@ from failoverd.core.events import (
     Unguarded,
     Woke,
 )
-from failoverd.core.model import PROOF_LIFETIME_S, FenceProof, Instant, NodeName
-from failoverd.core.operator import command
+from failoverd.core.memory import sole_writable, two_writable
+from failoverd.core.model import Instant
+from failoverd.core.operator import COMMANDED, command, in_procedure, refusal
 from failoverd.core.policy import Mode, Policy
-from failoverd.core.situation import Machine, carry
+from failoverd.core.proof import (
+    fence_pending,
+    interrupted,
+    interrupted_by_writable,
+    prove_again,
+    proven,
+    refence,
+    resumed,
+    superseded,
+    valid,
+)
+from failoverd.core.situation import Machine, answered, carry
 from failoverd.core.states import (
     Blocked,
     BlockReason,
@@ -76,12 +88,12 @@ from failoverd.core.states import (
     Suspect,
     Watching,
 )
-from failoverd.core.upkeep import after_reply, upkeep
+from failoverd.core.upkeep import before_deciding, owed_thaws, upkeep
 
 TWO_LOOKS_APART_S = 0.2
 """The second of two conclusive looks begins at least this long after the first."""
-RETRY_S = 1.0
-LONGEST_RETRY_S = 30.0
+REVERTS = 3
+"""How often a way back is tried before what is left of it is somebody else's duty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +105,20 @@ class Step:
 
 def step(machine: Machine, event: Event, now: Now, policy: Policy) -> Step:
     """Fold one event into the machine; say what to ask of the world, and when to wake."""
-    before = machine.observing(event, policy)
-    before = after_reply(before, event, now)
-    after = before
+    m = before_deciding(machine.observing(event, policy), event, now, policy)
     match event:
         case Observed() | Woke():
-            after = carry(before, successor(before, event, now, policy), event, now)
-        case Replied(visit=visit):
-            if visit == before.visit:
-                after = carry(before, successor(before, event, now, policy), event, now)
+            m = carry(m, successor(m, event, now, policy), event, now)
+        case Replied(visit=visit) if visit == m.visit:
+            m = answered(m, event, now)
+            m = carry(m, successor(m, event, now, policy), event, now)
+        case Replied():
+            pass
         case _:
-            after = carry(before, command(before, event, now, policy), event, now)
-    return Step(after, effects(after), wake_at(after, now))
+            if refusal(m, event, policy) is None:
+                m = carry(m, command(m, event, now, policy), event, now)
+    observes = policy.mode is Mode.OBSERVE and not in_procedure(m)
+    return Step(m, () if observes else effects(m), wake_at(m, now))
 
 
 def successor(m: Machine, e: Observed | Woke | Replied, now: Now, p: Policy) -> State:
@@ -137,46 +151,37 @@ def successor(m: Machine, e: Observed | Woke | Replied, now: Now, p: Policy) -> 
 
 def starting(
     s: Starting, m: Machine, e: Event, now: Now, p: Policy
-) -> Starting | Watching | Fencing | Reverting | Paused | Blocked:
+) -> Starting | Watching | Fencing | Settling | Reverting | Paused | Blocked:
     """Nothing is believed, and nothing resumed, before every node has been looked at."""
     if not looked_at_everyone(m.view, p):
         return s
     if s.resuming and m.incident is not None and m.memory.primary is not None:
         return resumed(m.incident, m.memory.primary, m, now, p)
+    if s.settling is not None and s.settling.primary == m.memory.primary:
+        return s.settling
     if m.paused_by is not None:
         return Paused(m.paused_by)
     if m.memory.primary is not None:
         return Watching()
-    two = two_writable(m.view)
+    two = two_writable(m.view, m.memory)
     if two is not None:
         return block(BlockReason.SPLIT_BRAIN, two, now)
     return s if sole_writable(m.view, m.memory) is None else Watching()
-
-
-def resumed(
-    incident: Incident, primary: NodeName, m: Machine, now: Now, p: Policy
-) -> Fencing | Reverting:
-    """An incident that was cut short: prove the fence again, or go back if all is well."""
-    diagnosis = diagnose(m.view, m.memory, p)
-    if diagnosis in FINE and not m.asked:
-        return Reverting(primary, False, None, "the primary is well: the incident is over")
-    dead = diagnosis in (Diagnosis.CRASHED, Diagnosis.STOPPED, Diagnosis.DEMOTED)
-    mode = StopMode.DEAD_ONLY if dead and not m.asked else StopMode.IMMEDIATE
-    why = "resumed: every node was looked at, and the fence is proved again"
-    return Fencing(incident, primary, mode, m.standbys(p), why)
 
 
 def watching(
     s: Watching, m: Machine, e: Event, now: Now, p: Policy
 ) -> Watching | Suspect | Starting | Blocked:
     """All is well as long as somebody well-formed answers."""
+    if m.primary_report.began_at < m.memory.primary_since:
+        return s
     diagnosis = diagnose(m.view, m.memory, p)
     match diagnosis:
         case Diagnosis.BLIND:
             return s
         case Diagnosis.SPLIT_BRAIN:
             return block(BlockReason.SPLIT_BRAIN, ROW_OF[diagnosis].sentence, now)
-        case _ if diagnosis not in FINE and adoptable(m.view, m.memory):
+        case _ if diagnosis not in FINE and superseded(m) is not None:
             return Starting()
         case Diagnosis.DEMOTED:
             return block(BlockReason.DEMOTED, ROW_OF[diagnosis].sentence, now)
@@ -212,10 +217,12 @@ def _calls_now(s: Suspect, m: Machine, now: Now, p: Policy) -> bool:
 
 def fencing(
     s: Fencing, m: Machine, e: Event, now: Now, p: Policy
-) -> Fencing | Electing | Promoting | Reverting | Blocked:
+) -> Fencing | Electing | Promoting | Starting | Reverting | Blocked:
     """No proof, no promotion."""
     match e:
         case Replied(effect=Fence(), result=Fenced(proof)):
+            if not valid(proof, s, m, now):
+                return replace(s, attempt=s.attempt + 1)
             return proven(s, proof, m, p)
         case Replied(effect=Fence(), result=StillAlive(evidence)):
             if m.asked:
@@ -232,26 +239,14 @@ def fencing(
                 again,
             )
         case _:
-            return s
-
-
-def proven(
-    s: Fencing, proof: FenceProof, m: Machine, p: Policy
-) -> Electing | Promoting | Reverting:
-    """A promotion that was asked for counts as made: whoever was asked goes on."""
-    asked = sorted(m.asked)
-    if not asked:
-        return Electing(proof, s.standbys)
-    election = elect(m.view, m.memory, p, terms_of(m.incident, p, proof, m.frozen_positions()))
-    position, loss = m.asked_position(asked[0], election)
-    return Promoting(proof, asked[0], position, loss)
+            return s if superseded(m) is None else Starting()
 
 
 def electing(
     s: Electing, m: Machine, e: Event, now: Now, p: Policy
-) -> Electing | Salvaging | Fencing | Confirming | Reverting:
+) -> Electing | Salvaging | Fencing | Starting | Reverting:
     """Positions that stand still are compared; the furthest one wins."""
-    disturbed = interrupted(s.proof, m, now)
+    disturbed = interrupted(s.proof, m, now, p)
     if disturbed is not None:
         return disturbed
     match e:
@@ -273,9 +268,9 @@ def electing(
 
 def salvaging(
     s: Salvaging, m: Machine, e: Event, now: Now, p: Policy
-) -> Salvaging | Promoting | Fencing | Confirming | Reverting:
+) -> Salvaging | Promoting | Fencing | Starting | Reverting:
     """What the candidate lacks is brought over, or its loss is known and within bounds."""
-    disturbed = interrupted(s.proof, m, now)
+    disturbed = interrupted(s.proof, m, now, p)
     if disturbed is not None:
         return disturbed
     match e:
@@ -285,8 +280,9 @@ def salvaging(
             pass
         case _:
             return s
-    limit = terms_of(m.incident, p, s.proof, None).max_loss_bytes
-    if s.loss.lost_bytes > limit:
+    terms = terms_of(m.incident, p, s.proof, None)
+    unproven = terms.max_loss_bytes == 0 and not s.loss.proven
+    if s.loss.lost_bytes > terms.max_loss_bytes or unproven:
         return Reverting(s.proof.node, True, BlockReason.LOSS_TOO_LARGE, s.loss.sentence)
     return Promoting(s.proof, s.candidate, s.position, s.loss)
 
@@ -299,16 +295,17 @@ def promoting(
         case Replied(effect=Promote(), result=Promoted()):
             return Confirming(s.proof, s.candidate, s.loss)
         case Replied(effect=Promote(), result=StillAlive()):
-            return prove_again(s.proof, m, "the old primary was seen writable")
+            why = "the old primary was seen writable: the proof is void"
+            return prove_again(s.proof, m, p, why, s.attempt + 1)
         case Replied(effect=Promote(), result=EffectFailed() as failed):
             why = f"{s.candidate} was asked to promote: {failed.evidence.sentence}"
-            again = prove_again(s.proof, m, why)
+            again = prove_again(s.proof, m, p, why, s.attempt + 1)
             return Blocked(
                 BlockReason.PROMOTION_PENDING, why, now.monotonic,
                 retry_at(now, s.attempt), failed.advice, again,
             )  # fmt: skip
         case _:
-            return interrupted_by_writable(s.proof, m) or s
+            return interrupted_by_writable(s.proof, m, p, s.attempt + 1) or s
 
 
 def confirming(
@@ -339,8 +336,10 @@ def settling(s: Settling, m: Machine, e: Event, now: Now, p: Policy) -> Settling
 
 def reverting(
     s: Reverting, m: Machine, e: Event, now: Now, p: Policy
-) -> Reverting | Watching | Blocked:
+) -> Reverting | Watching | Starting | Blocked:
     """Every freeze is thawed and the guard taken back; then it is over, or blocked."""
+    if superseded(m) is not None:
+        return Starting()
     match e:
         case Replied(effect=Unguard() | Unfence(), result=Unguarded() | Unfenced()):
             s = replace(s, guard_owed=False)
@@ -350,20 +349,23 @@ def reverting(
             s = replace(s, retry_at=None, attempt=s.attempt + 1)
         case _:
             pass
-    # What a lost host still owes is retried as upkeep; a stopped primary is not left behind.
-    given_up = s.attempt >= 3 and not (s.restart and s.guard_owed)
-    if (s.guard_owed or m.saved) and not given_up:
+    if (s.guard_owed or owed_thaws(m)) and s.attempt < REVERTS:
         return s
-    if s.then is None:
-        return Watching()
-    return Blocked(s.then, s.why, now.monotonic, Instant(now.monotonic + LONGEST_RETRY_S))
+    at = Instant(now.monotonic + LONGEST_RETRY_S)
+    if s.restart and s.guard_owed and m.incident is not None:
+        # It could not be started again: whoever can take over now is better than nobody.
+        why = f"{s.primary} could not be started again; {s.why}"
+        again = refence(m.incident, s.primary, m, p, why)
+        return Blocked(BlockReason.NO_FENCE_PROOF, why, now.monotonic, at, "", again)
+    # What a lost host still owes is retried as upkeep.
+    return Watching() if s.then is None else Blocked(s.then, s.why, now.monotonic, at)
 
 
-def paused(s: Paused, m: Machine, e: Event, now: Now, p: Policy) -> Paused | Watching:
+def paused(s: Paused, m: Machine, e: Event, now: Now, p: Policy) -> Paused | Watching | Starting:
     """Watches, measures and says; acts on nothing."""
-    if m.paused_until is not None and now.wall >= m.paused_until:
-        return Watching()
-    return s
+    if m.paused_until is None or now.wall < m.paused_until:
+        return s
+    return Starting() if m.memory.primary is None else Watching()
 
 
 def blocked(
@@ -371,54 +373,44 @@ def blocked(
 ) -> Blocked | Watching | Suspect | Starting | Fencing | Confirming | Reverting:
     """Nothing goes forward; left by itself when the primary is well or the reason is gone."""
     due = now.monotonic >= s.retry_at
-    if s.returns_to is not None:
-        well = diagnose(m.view, m.memory, p) in FINE
-        if isinstance(s.returns_to, Fencing) and well and not m.asked and isinstance(e, Observed):
-            return Reverting(s.returns_to.primary, False, None, "the primary is well again")
-        return s.returns_to if due else s
+    if due:
+        s = replace(s, retry_at=Instant(now.monotonic + RETRY_S))
     if m.memory.primary is None:
         return Starting() if due else s
+    match s.returns_to:
+        case Fencing() as again:
+            return fence_pending(s, again, m, p, due=due)
+        case Confirming() as again:
+            return again if due else s
+        case None:
+            return untouched(s, m, e, now, p, due=due)
+
+
+def untouched(
+    s: Blocked, m: Machine, e: Event, now: Now, p: Policy, *, due: bool
+) -> Blocked | Watching | Suspect | Starting | Fencing:
+    """Nothing was done yet: as in `watching`, and tried anew when it is due."""
+    if diagnose(m.view, m.memory, p) is Diagnosis.BLIND:
+        return s
     back = watching(Watching(), m, e, now, p)
-    match back:
-        case Watching() if diagnose(m.view, m.memory, p) is Diagnosis.BLIND:
-            return s
-        case Blocked(reason=reason):
-            return s if reason is s.reason else back
-        case Suspect() if not due and s.reason in _DECIDED_BY_TIME:
-            return s
-        case _:
-            return back
+    if isinstance(back, Blocked):
+        return s if back.reason is s.reason else back
+    if not isinstance(back, Suspect) or s.reason in _SEEN:
+        return back
+    calls = calls_for_failover(back.diagnosis, m.memory, p, s.since, now.monotonic)
+    if not due or p.mode is not Mode.AUTOMATIC or not calls:
+        return s if not due else back
+    again = begin(Incident(m.next_epoch, Trigger.AUTOMATIC, back.diagnosis), m, now, p)
+    stays = isinstance(again, Blocked) and again.reason is s.reason
+    return replace(again, since=s.since) if stays and isinstance(again, Blocked) else again
 
 
-_DECIDED_BY_TIME = frozenset(set(BlockReason) - {BlockReason.SPLIT_BRAIN, BlockReason.DEMOTED})
-
-
-def interrupted(proof: FenceProof, m: Machine, now: Now) -> Fencing | Confirming | None:
-    """What ends an election: a proof that is void, or somebody who was promoted by others."""
-    if now.monotonic - proof.proved_at > PROOF_LIFETIME_S:
-        return prove_again(proof, m, "the fence proof is older than 30 s")
-    return interrupted_by_writable(proof, m)
-
-
-def interrupted_by_writable(proof: FenceProof, m: Machine) -> Fencing | None:
-    old = m.view.report(proof.node)
-    if old.writable and old.server is not None and old.server.seen_at > proof.proved_at:
-        return prove_again(proof, m, "the old primary was seen writable: the proof is void")
-    return None
-
-
-def prove_again(proof: FenceProof, m: Machine, why: str) -> Fencing:
-    assert m.incident is not None
-    return Fencing(m.incident, proof.node, StopMode.IMMEDIATE, m.frozen_or_known(), why, m.visit)
+_SEEN = frozenset({BlockReason.SPLIT_BRAIN, BlockReason.DEMOTED})
+"""Seen in the view, and over as soon as it is not."""
 
 
 def block(reason: BlockReason, why: str, now: Now) -> Blocked:
     return Blocked(reason, why, now.monotonic, Instant(now.monotonic + RETRY_S))
-
-
-def retry_at(now: Now, attempt: int) -> Instant:
-    """Back-off: 1 s, doubled with each attempt, 30 s at most."""
-    return Instant(now.monotonic + min(LONGEST_RETRY_S, RETRY_S * 2**attempt))
 
 
 def effects(m: Machine) -> tuple[Effect, ...]:
@@ -442,7 +434,7 @@ def effects(m: Machine) -> tuple[Effect, ...]:
             return (Redirect(primary), *upkeep(m))
         case Reverting() as s if s.retry_at is None:
             thaws = tuple(
-                Thaw(n, m.epoch, saved, s.attempt) for n, saved in sorted(m.saved.items())
+                Thaw(n, m.epoch, saved, s.attempt) for n, saved in sorted(owed_thaws(m).items())
             )
             if not s.guard_owed:
                 return thaws
@@ -469,12 +461,3 @@ def transitions() -> frozenset[tuple[type[State], type[State]]]:
         )
         pairs |= {(source, target) for target in targets if target is not source}
     return frozenset(pairs | COMMANDED)
-
-
-COMMANDED: frozenset[tuple[type[State], type[State]]] = frozenset(
-    {(source, Paused) for source in (Starting, Watching, Suspect, Blocked)}
-    | {(source, Fencing) for source in (Watching, Suspect, Blocked, Paused)}
-    | {(Watching, Blocked), (Suspect, Blocked), (Paused, Watching), (Blocked, Electing)}
-    | {(Blocked, Watching), (Blocked, Suspect)}
-)
-"""Transitions that an operator's command makes (`failoverd.core.operator`)."""

@@ -212,14 +212,12 @@ def _remember_checkpoint(memory: Memory, report: NodeReport) -> Memory:
 def _application_names(
     memory: Memory, server: ServerFacts, policy: Policy
 ) -> Mapping[NodeName, str]:
-    by_address: dict[str, list[NodeName]] = {}
+    hosts = [node.host for node in policy.nodes.values()]
+    found: dict[NodeName, str] = {}
     for name, node in policy.nodes.items():
-        by_address.setdefault(node.host, []).append(name)
-    found = {
-        nodes[0]: sender.application_name
-        for sender in server.senders
-        if len(nodes := by_address.get(sender.client_address, [])) == 1
-    }
+        names = {s.application_name for s in server.senders if s.client_address == node.host}
+        if len(names) == 1 and hosts.count(node.host) == 1:
+            found[name] = names.pop()
     new = {**memory.application_names, **found}
     return memory.application_names if new == memory.application_names else new
 
@@ -238,9 +236,7 @@ def _promise(memory: Memory, names: str, report: NodeReport) -> Promise | None:
 _SYNCHRONOUS = frozenset({"sync", "quorum"})
 
 
-def _count_round(
-    memory: Memory, primary: NodeReport, view: ClusterView, policy: Policy
-) -> Memory:
+def _count_round(memory: Memory, primary: NodeReport, view: ClusterView, policy: Policy) -> Memory:
     if primary.ours or view.our_network_down or not primary.round:
         return memory
     # Silence is counted from our first look, never from before it.

@@ -6,8 +6,8 @@ another node promoted by somebody else ends the incident.
 
 from __future__ import annotations
 
-from failoverd.core.decision import terms_of
-from failoverd.core.diagnosis import FINE, Diagnosis, diagnose
+from failoverd.core.decision import retry_at, terms_of
+from failoverd.core.diagnosis import FINE, ROW_OF, Diagnosis, diagnose
 from failoverd.core.effects import StopMode
 from failoverd.core.election import elect
 from failoverd.core.events import Now
@@ -16,7 +16,16 @@ from failoverd.core.memory import sole_writable, two_writable
 from failoverd.core.model import PROOF_LIFETIME_S, FenceProof, NodeName
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
-from failoverd.core.states import Electing, Fencing, Incident, Promoting, Starting
+from failoverd.core.states import (
+    Blocked,
+    BlockReason,
+    Electing,
+    Fencing,
+    Incident,
+    Promoting,
+    Reverting,
+    Starting,
+)
 
 
 def valid(proof: FenceProof, s: Fencing, m: Machine, now: Now) -> bool:
@@ -58,9 +67,7 @@ def interrupted_by_writable(
     return None
 
 
-def prove_again(
-    proof: FenceProof, m: Machine, p: Policy, why: str, attempt: int = 0
-) -> Fencing:
+def prove_again(proof: FenceProof, m: Machine, p: Policy, why: str, attempt: int = 0) -> Fencing:
     assert m.incident is not None
     mode = StopMode.IMMEDIATE
     return Fencing(m.incident, proof.node, mode, m.standbys(p), why, attempt)
@@ -91,9 +98,47 @@ def may_fence_again(incident: Incident, m: Machine, p: Policy) -> bool:
     return diagnosis is Diagnosis.UNCLEAR and guarded_by_us(Situation(m.view, m.memory, p))
 
 
-_GONE = frozenset(
-    {Diagnosis.CRASHED, Diagnosis.STOPPED, Diagnosis.HUNG, Diagnosis.UNREACHABLE}
-)
+_GONE = frozenset({Diagnosis.CRASHED, Diagnosis.STOPPED, Diagnosis.HUNG, Diagnosis.UNREACHABLE})
 
 OVER = FINE | {Diagnosis.PARTITIONED, Diagnosis.DEMOTED, Diagnosis.SPLIT_BRAIN}
 """The primary lives, or somebody else has acted: an incident that asked nobody ends."""
+
+
+def resumed(
+    incident: Incident, primary: NodeName, m: Machine, now: Now, p: Policy
+) -> Starting | Fencing | Reverting | Blocked:
+    """An incident that was cut short: prove the fence again, or go back if all is well."""
+    if superseded(m) is not None:
+        return Starting()
+    diagnosis = diagnose(m.view, m.memory, p)
+    if diagnosis in OVER and not m.asked:
+        return over(primary, diagnosis)
+    why = "resumed: every node was looked at, and the fence is proved again"
+    again = refence(incident, primary, m, p, why)
+    if m.asked or may_fence_again(incident, m, p):
+        return again
+    why = f"resumed, but {primary} is {diagnosis}: {ROW_OF[diagnosis].sentence}"
+    at = retry_at(now, 0)
+    return Blocked(BlockReason.NO_FENCE_PROOF, why, now.monotonic, at, "", again)
+
+
+def over(primary: NodeName, diagnosis: Diagnosis) -> Reverting:
+    """The primary lives, or somebody else has acted: thaw, unguard, and leave it alone."""
+    then = BlockReason.SPLIT_BRAIN if diagnosis is Diagnosis.SPLIT_BRAIN else None
+    return Reverting(primary, False, then, f"{primary} is {diagnosis}: the incident is over")
+
+
+def fence_pending(
+    s: Blocked, again: Fencing, m: Machine, p: Policy, *, due: bool
+) -> Blocked | Fencing | Starting | Reverting:
+    """The fence is owed once more, unless a look since then says that nothing calls for it."""
+    if superseded(m) is not None:
+        return Starting()
+    if m.asked:
+        return again if due else s
+    if m.primary_report.began_at < s.since:
+        return s
+    diagnosis = diagnose(m.view, m.memory, p)
+    if diagnosis in OVER:
+        return over(again.primary, diagnosis)
+    return again if due and may_fence_again(again.incident, m, p) else s

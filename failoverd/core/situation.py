@@ -161,9 +161,7 @@ def answered(m: Machine, event: Replied, now: Now) -> Machine:
         case Replied(effect=Freeze(node=node), result=FrozenAt(frozen)):
             return replace(m, frozen={**m.frozen, node: frozen})
         case Replied(effect=Fence(), result=StillAlive()):
-            memory = replace(
-                m.memory, last_alive_at=now.monotonic, failed_rounds=0, doubt=None
-            )
+            memory = replace(m.memory, last_alive_at=now.monotonic, failed_rounds=0, doubt=None)
             return replace(m, memory=memory)
         case _:
             return m
@@ -183,7 +181,7 @@ def _note_entry(m: Machine, state: State, now: Now) -> Machine:
     match state:
         case Fencing(incident=incident, primary=primary):
             job = NodeJob(Job.OWED_UNGUARD, incident.epoch)
-            frozen = m.frozen if incident.epoch == m.epoch else {}
+            frozen = m.frozen if incident.epoch == m.epoch else dict[NodeName, Frozen]()
             return replace(
                 m,
                 incident=incident,
@@ -198,7 +196,7 @@ def _note_entry(m: Machine, state: State, now: Now) -> Machine:
         case Starting():
             return replace(m, memory=replace(m.memory, primary=None))
         case Watching() if m.memory.primary is None:
-            return _incident_over(_identified(m, now))
+            return _incident_over(_identified(m))
         case Watching() | Blocked(returns_to=None):
             return _incident_over(m)
         case _:
@@ -238,7 +236,7 @@ def _incident_over(m: Machine) -> Machine:
     return replace(m, incident=None, asked=frozenset(), asked_at=None)
 
 
-def _identified(m: Machine, now: Now) -> Machine:
+def _identified(m: Machine) -> Machine:
     """The only writable node is the primary; whoever was fenced or asked before it is not."""
     name = sole_writable(m.view, m.memory)
     server = m.view.report(name).server if name is not None else None

@@ -13,7 +13,7 @@ from failoverd.config.models import Configuration
 from failoverd.config.policy import to_policy
 from failoverd.core.events import Command, Event
 from failoverd.core.incident import Entry
-from failoverd.core.model import NodeReport
+from failoverd.core.model import NodeReport, WallTime
 from failoverd.core.situation import Machine, restored
 from failoverd.core.states import Settling, Starting, StateName, name_of
 from failoverd.daemon import clock
@@ -144,20 +144,23 @@ class Fleet:
     def metrics(self) -> bytes:
         return self._metrics.exposition()
 
+    def _told(self, cluster: str, epoch: int) -> list[tuple[WallTime, Entry]]:
+        return [(one.at, one.entry) for one in self._journal.entries(cluster, epoch)]
+
     def incidents(self, cluster: str) -> list[dict[str, Any]]:
         """Newest first, a line each."""
         return [
-            report.summary(cluster, epoch, self._journal.entries(cluster, epoch))
+            report.summary(cluster, epoch, self._told(cluster, epoch))
             for epoch in self._journal.incidents(cluster)
         ]
 
     def incident(self, cluster: str, epoch: int) -> dict[str, Any] | None:
-        told = self._journal.entries(cluster, epoch)
+        told = self._told(cluster, epoch)
         return report.document(cluster, epoch, told) if told else None
 
     def incident_report(self, cluster: str, epoch: int) -> str | None:
         """Markdown, for people."""
-        told = self._journal.entries(cluster, epoch)
+        told = self._told(cluster, epoch)
         return report.markdown(cluster, epoch, told) if told else None
 
     # Observer: what every step is turned into.
@@ -175,7 +178,7 @@ class Fleet:
 
     def _report(self, cluster: str, epoch: int) -> None:
         """A report that cannot be written is said, and stops nothing."""
-        told = self._journal.entries(cluster, epoch)
+        told = self._told(cluster, epoch)
         try:
             file = report.write(self._journal.directory / "reports", cluster, epoch, told)
         except OSError as error:

@@ -115,9 +115,10 @@ def _perform(fault: Fault, screen: Screen, *, keep: bool, directory: Path | None
     with contextlib.ExitStack() as running:
         running.callback(clear_up, place)
         stage = set_the_stage(place, footing(place, directory), running, screen)
-        samples = _warm_up(stage, screen)
+        narration = Narration(stage.daemon, screen)
+        samples = _warm_up(stage, narration)
         fault_at_s = _strike(stage, fault, screen)
-        _follow(stage, fault_at_s, screen)
+        _follow(stage, fault_at_s, narration)
         good = show(_result(stage, samples, fault_at_s), stage.pair.standby.name, screen)
         if keep:
             stage.application.terminate()
@@ -128,9 +129,8 @@ def _perform(fault: Fault, screen: Screen, *, keep: bool, directory: Path | None
     return 0 if good else _TROUBLE
 
 
-def _warm_up(stage: Stage, screen: Screen) -> tuple[Sample, ...]:
+def _warm_up(stage: Stage, narration: Narration) -> tuple[Sample, ...]:
     """Until the daemon is ready and has seen both hosts, and the writer writes."""
-    narration = Narration(stage.daemon, screen)
 
     def ready() -> bool:
         narration.tell()
@@ -148,7 +148,7 @@ def _warm_up(stage: Stage, screen: Screen) -> tuple[Sample, ...]:
         f"{_WARM_UP_COMMITS} acknowledged commits",
     )
     narration.tell()
-    screen.say(
+    narration.screen.say(
         f"All is well, {len(stage.acknowledgements)} commits acknowledged so far. "
         f"If the primary died now, failoverd would: {narration.outlook}."
     )
@@ -165,22 +165,23 @@ def _strike(stage: Stage, fault: Fault, screen: Screen) -> float:
     return at_s
 
 
-def _follow(stage: Stage, fault_at_s: float, screen: Screen) -> None:
+def _follow(stage: Stage, fault_at_s: float, narration: Narration) -> None:
     """Tell what happens until the daemon watches again and the writer has gone on for a while."""
-    narration = Narration(stage.daemon, screen)
     standby = stage.pair.standby.name
     told = False
 
     def over() -> bool:
         nonlocal told
         narration.tell()
+        if stage.daemon.exit_status is not None:
+            return True
         acknowledged = stage.acknowledgements
         pause = writer.outage(acknowledged, fault_at_s)
         if pause is None:
-            return stage.daemon.exit_status is not None
+            return False
         if not told:
             told = True
-            screen.event(
+            narration.screen.event(
                 "writer",
                 f"commit {pause.first_after.number} acknowledged by {pause.first_after.server}",
                 Colour.GREEN,

@@ -39,7 +39,8 @@ class Narration:
         state = str(line.fields.get("state", ""))
         moved = "from_state" in line.fields
         colour = _LEVELS.get(line.level, Colour.BOLD if moved else Colour.PLAIN)
-        self.screen.event(state if moved else "", line.event, colour, at_s=line.at_s)
+        text = line.event.removeprefix(f"{state}: ") if moved else line.event
+        self.screen.event(state if moved else "", text, colour, at_s=line.at_s)
 
     def _tell_diagnosis(self) -> None:
         diagnosis = self.status.get("diagnosis")

@@ -367,7 +367,7 @@ def test_waiting_in_vain_shows_the_daemons_log(lab, failoverd_is):
     failoverd_is(STAND_IN)
     daemon = lab.monitor.start_daemon()
     wait_until(lambda: daemon.log_text, 5, "it has started")
-    with pytest.raises(AssertionError, match="(?s)in vain.*run -c /etc/failoverd"):
+    with pytest.raises(AssertionError, match=r"(?s)in vain.*run -c /etc/failoverd"):
         lab.monitor.wait_until(lambda: False, 0.2, "in vain")
     daemon.kill()
     with pytest.raises(AssertionError, match="failoverd ended with -9"):
