@@ -25,9 +25,15 @@ class Narration:
     _diagnosis: str = field(default="", repr=False)
 
     def tell(self) -> None:
-        """Print what is new: every log line, and the diagnosis when it changes."""
+        """Print what is new: every log line (of a traceback the last), a changed diagnosis."""
+        raw = ""
         for line in self.daemon.new_log_lines():
-            self._tell_line(line)
+            if line.raw:
+                raw = line.event
+            else:
+                self._tell_line(line)
+        if raw:
+            self.screen.event("", f"{raw.strip(' |+-')}  ({self.daemon.log})", Colour.RED)
         now = time.monotonic()
         if now < self._asked_at_s + _ASK_EVERY_S:
             return

@@ -30,6 +30,8 @@ class LogLine:
     at_s: float | None
     """On this machine's monotonic clock, from the line's own wall time; None: it carries none."""
     fields: Mapping[str, Any]
+    raw: bool = False
+    """Not one of its own log lines: a traceback, a message of the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +120,12 @@ def start(configuration: Path, port: int, log: Path) -> Daemon:
 
 
 def _log_line(line: str) -> LogLine:
-    """A line that is not JSON (a traceback, a message of the interpreter) is shown as it is."""
     try:
         fields = json.loads(line[line.find("{") :])
     except ValueError:
         fields = None
     if not isinstance(fields, dict):
-        return LogLine(line, "error", None, {})
+        return LogLine(line, "error", None, {}, raw=True)
     return LogLine(
         event=str(fields.pop("event", "")),
         level=str(fields.pop("level", "info")),

@@ -1,6 +1,6 @@
 """Values of the core as JSON and back, driven by their annotations.
 
-Every dataclass carries `"kind"`, its class name, so that a union is decoded by name and
+Every dataclass carries `TAG`, its class name, so that a union is decoded by name and
 not by guessing; a WAL position is text (`0/3000148`). A field that an older version did
 not write takes its default; whatever is unknown or of the wrong shape is a RecordError
 that says where.
@@ -26,6 +26,10 @@ HIDDEN = "***"
 T = TypeVar("T")
 Decoder = Callable[[object, str], Any]
 """Takes the data and the path to it."""
+
+
+TAG = "_kind"
+"""Names the class; apart from the fields that are called kind themselves."""
 
 
 class RecordError(Exception):
@@ -55,7 +59,7 @@ def encode(value: object, *, secrets: bool = True) -> Any:
             return str(value)
         case SavedSettings() if not secrets:
             hidden = [[name, None if v is None else HIDDEN] for name, v in value.values]
-            return {"kind": "SavedSettings", "values": hidden}
+            return {TAG: "SavedSettings", "values": hidden}
         case tuple():
             return [encode(one, secrets=secrets) for one in value]
         case frozenset():
@@ -65,7 +69,7 @@ def encode(value: object, *, secrets: bool = True) -> Any:
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             names = [field.name for field in dataclasses.fields(value)]
             encoded = {name: encode(getattr(value, name), secrets=secrets) for name in names}
-            return {"kind": type(value).__name__, **encoded}
+            return {TAG: type(value).__name__, **encoded}
         case _:
             raise RecordError(f"nothing of the core: {type(value).__name__}")
 
@@ -180,8 +184,8 @@ def _union(members: tuple[Any, ...]) -> Decoder:
     def read(data: object, path: str) -> Any:
         if data is None and optional:
             return None
-        if isinstance(data, dict) and "kind" in data and classes:
-            member = classes.get(data["kind"]) if isinstance(data["kind"], str) else None
+        if isinstance(data, dict) and TAG in data and classes:
+            member = classes.get(data[TAG]) if isinstance(data[TAG], str) else None
             if member is None:
                 raise RecordError(f"{path}: {data['kind']!r} is none of {sorted(classes)}")
             return _decoder(member)(data, path)
@@ -236,7 +240,7 @@ def _dataclass(expected: type) -> Decoder:
 
     def read(data: object, path: str) -> Any:
         items = dict(_object(data, path))
-        kind = items.pop("kind", None)
+        kind = items.pop(TAG, None)
         if kind != expected.__name__:
             raise RecordError(f"{path}: {expected.__name__} expected, not {kind!r}")
         if unknown := sorted(set(items) - set(fields)):
