@@ -116,6 +116,7 @@ def describe(before: Machine, event: Event, after: Machine, policy: Policy) -> E
     parts = [heard(event)]
     if entered:
         parts.append(_entered(before, after, election))
+        parts = parts[1:] if parts[0] in parts[1] else parts
     if not any(parts):
         parts = _learnt(before, after)
     result = event.result if isinstance(event, Replied) else None
@@ -334,6 +335,8 @@ def state_sentence(m: Machine) -> str:
             return f"watching: {m.memory.primary} is the primary on timeline {m.memory.timeline}"
         case Fencing() as s:
             return f"fencing {s.primary} ({s.mode}): {s.why}"
+        case Salvaging() as s:
+            return f"salvaging what {s.candidate} lacks at {s.position}: {s.loss.sentence}"
         case Electing() as s:
             owed = sorted(set(s.standbys) - set(s.frozen) - set(s.failed))
             return f"electing: {', '.join(owed) or 'nobody'} still to be frozen"

@@ -431,7 +431,7 @@ def effects(m: Machine) -> tuple[Effect, ...]:
         case Confirming(candidate=candidate):
             return (Confirm(candidate, m.memory.timeline),)
         case Settling(primary=primary):
-            return (Redirect(primary), *upkeep(m))
+            return (Redirect(primary),)
         case Reverting() as s if s.retry_at is None:
             thaws = tuple(
                 Thaw(n, m.epoch, saved, s.attempt) for n, saved in sorted(owed_thaws(m).items())

@@ -102,7 +102,8 @@ class Machine:
         """With an observation folded in, before anything is decided on it."""
         if not isinstance(event, Observed):
             return self
-        return replace(self, view=event.view, memory=observe(self.memory, event.view, policy))
+        view = seen_since(event.view, self.memory.primary_since)
+        return replace(self, view=view, memory=observe(self.memory, view, policy))
 
     @property
     def primary_report(self) -> NodeReport:
@@ -254,6 +255,12 @@ def _identified(m: Machine) -> Machine:
     superseded = {n for n, j in m.jobs.items() if j.job is Job.OWED_UNGUARD} | m.asked
     jobs = {**m.jobs, **{n: NodeJob(Job.QUARANTINED, m.epoch) for n in superseded}}
     return replace(m, memory=memory, jobs={n: j for n, j in jobs.items() if n != name})
+
+
+def seen_since(view: ClusterView, instant: Instant) -> ClusterView:
+    """Without rounds that began before it: they saw another cluster."""
+    nodes = {name: report for name, report in view.nodes.items() if report.began_at >= instant}
+    return replace(view, nodes=nodes)
 
 
 def forgetful(memory: Memory) -> Memory:

@@ -173,7 +173,8 @@ class Fleet:
         log.step_logged(cluster, before, event, after, entry)
         ended = before.incident is not None and after.incident is None
         confirmed = isinstance(after.state, Settling) and not isinstance(before.state, Settling)
-        if before.incident is not None and (ended or confirmed):
+        in_vain = ended and not isinstance(before.state, Settling)
+        if before.incident is not None and (in_vain or confirmed):
             self._report(cluster, before.incident.epoch)
 
     def _report(self, cluster: str, epoch: int) -> None:

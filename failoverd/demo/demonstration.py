@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -41,6 +41,14 @@ _REPORT_LIMIT_S = 3
 _WARM_UP_COMMITS = 200
 _AFTERMATH_COMMITS = 100
 _TROUBLE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """How things were just before the fault."""
+
+    timeline: int
+    samples: tuple[Sample, ...]
 
 
 def demonstrate(fault: str, *, keep: bool, directory: Path | None) -> int:
@@ -116,10 +124,10 @@ def _perform(fault: Fault, screen: Screen, *, keep: bool, directory: Path | None
         running.callback(clear_up, place)
         stage = set_the_stage(place, footing(place, directory), running, screen)
         narration = Narration(stage.daemon, screen)
-        samples = _warm_up(stage, narration)
+        before = _warm_up(stage, narration)
         fault_at_s = _strike(stage, fault, screen)
         _follow(stage, fault_at_s, narration)
-        good = show(_result(stage, samples, fault_at_s), stage.pair.standby.name, screen)
+        good = show(_result(stage, before, fault_at_s), stage.pair.standby.name, screen)
         if keep:
             stage.application.terminate()
             running.pop_all()
@@ -129,7 +137,7 @@ def _perform(fault: Fault, screen: Screen, *, keep: bool, directory: Path | None
     return 0 if good else _TROUBLE
 
 
-def _warm_up(stage: Stage, narration: Narration) -> tuple[Sample, ...]:
+def _warm_up(stage: Stage, narration: Narration) -> Before:
     """Until the daemon is ready and has seen both hosts, and the writer writes."""
 
     def ready() -> bool:
@@ -152,7 +160,7 @@ def _warm_up(stage: Stage, narration: Narration) -> tuple[Sample, ...]:
         f"All is well, {len(stage.acknowledgements)} commits acknowledged so far. "
         f"If the primary died now, failoverd would: {narration.outlook}."
     )
-    return stage.daemon.metrics()
+    return Before(servers.timeline(stage.pair.primary), stage.daemon.metrics())
 
 
 def _strike(stage: Stage, fault: Fault, screen: Screen) -> float:
@@ -195,7 +203,7 @@ def _follow(stage: Stage, fault_at_s: float, narration: Narration) -> None:
     narration.tell()
 
 
-def _result(stage: Stage, before: tuple[Sample, ...], fault_at_s: float) -> Result:
+def _result(stage: Stage, before: Before, fault_at_s: float) -> Result:
     """Stop the writer, then compare its account with the new primary's table."""
     status = stage.daemon.status()
     end_writer(stage.application)
@@ -210,12 +218,12 @@ def _result(stage: Stage, before: tuple[Sample, ...], fault_at_s: float) -> Resu
         outage=writer.outage(acknowledged, fault_at_s),
         acknowledged=len(acknowledged),
         lost=numbers - servers.committed(stage.pair.standby),
-        timeline_before=1,
+        timeline_before=before.timeline,
         timeline_after=timeline,
         state=str(status.get("state", "unknown")),
         primary=str(status.get("primary", "")),
-        transitions=transitions(samples) - transitions(before),
-        failovers=Counter(failovers(samples)) - failovers(before),
+        transitions=transitions(samples) - transitions(before.samples),
+        failovers=failovers(samples) - failovers(before.samples),
         report=_report(stage.directory / "state" / "reports"),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from failoverd.core.states import StateName
 from failoverd.demo.screen import Colour, Screen
 from failoverd.demo.watched import Sample
 from failoverd.demo.writer import Outage
@@ -86,7 +87,7 @@ def show(result: Result, standby: str, screen: Screen) -> bool:
     for name, value in _rows(result):
         screen.say(f"  {name:24}{value}")
     screen.say("  state transitions       from /metrics, failoverd_state_transitions_total")
-    for (before, to, trigger), count in result.transitions.items():
+    for (before, to, trigger), count in sorted(result.transitions.items(), key=_procedure_order):
         screen.say(f"    {before:>12} -> {to:12} {trigger:10} {count}")
     wrong = result.shortcomings(standby)
     screen.say()
@@ -98,6 +99,12 @@ def show(result: Result, standby: str, screen: Screen) -> bool:
             Colour.GREEN,
         )
     return not wrong
+
+
+def _procedure_order(counted: tuple[Transition, int]) -> int:
+    names = [str(name) for name in StateName]
+    before = counted[0][0]
+    return names.index(before) if before in names else len(names)
 
 
 def _rows(result: Result) -> tuple[tuple[str, str], ...]:

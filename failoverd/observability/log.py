@@ -1,17 +1,16 @@
 """Log lines: structlog, through a bounded queue and one thread.
 
 A full pipe behind standard output must not stop the event loop: lines that do not fit
-are dropped and counted. Under systemd each line begins with its priority.
+are dropped, counted, and said. Under systemd each line begins with its priority.
 """
 
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import os
 import queue
-import sys
-from typing import Any, TextIO
+import threading
+from typing import Any
 
 import structlog
 
@@ -21,75 +20,136 @@ from failoverd.core.situation import Machine
 from failoverd.core.states import StateName, name_of
 
 QUEUED = 10_000
+STOP_S = 2.0
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-_ALERTING = frozenset({StateName.BLOCKED, StateName.REVERTING, StateName.FENCING})
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_ALERTING = frozenset({StateName.SUSPECT, StateName.REVERTING, StateName.FENCING})
 
 
-class _DroppingQueueHandler(logging.handlers.QueueHandler):
-    dropped = 0
+class _Tally:
+    def __init__(self) -> None:
+        self.count = 0
+        self._counting = threading.Lock()
 
-    def enqueue(self, record: logging.LogRecord) -> None:
+    def add(self) -> None:
+        with self._counting:
+            self.count += 1
+
+
+class _Writer:
+    """Its thread alone waits for whoever reads the lines."""
+
+    def __init__(self, descriptor: int, *, priorities: bool) -> None:
+        self._descriptor = descriptor
+        self._priorities = priorities
+        self._lines: queue.Queue[bytes | None] = queue.Queue(QUEUED)
+        self._unsaid = 0
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def put(self, level: str, text: str) -> None:
+        """Never waits."""
+        prefix = f"<{_PRIORITY[level]}>" if self._priorities else ""
+        lines = "".join(f"{prefix}{line}\n" for line in text.splitlines() or [""])
         try:
-            self.queue.put_nowait(record)
+            self._lines.put_nowait(lines.encode(errors="backslashreplace"))
         except queue.Full:
-            type(self).dropped += 1
+            self._unsaid += 1
+            _dropped.add()
+            return
+        if self._unsaid:
+            count, self._unsaid = self._unsaid, 0
+            logger().warning("log lines were dropped: their reader is too slow", count=count)
+
+    def stop(self) -> None:
+        """Write what is queued, for 2 s at most."""
+        try:
+            self._lines.put(None, timeout=STOP_S)
+        except queue.Full:
+            return
+        self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        while (rest := self._lines.get()) is not None:
+            try:
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+            except OSError:
+                _dropped.add()
 
 
-class _Formatter(logging.Formatter):
-    def __init__(self, *, with_priority: bool) -> None:
-        super().__init__("%(message)s")
-        self._with_priority = with_priority
+class _Lines:
+    """What structlog takes for a logger: a method for each level, given a rendered line."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        if not self._with_priority:
-            return line
-        return f"<{_PRIORITY.get(record.levelname.lower(), 6)}>{line}"
+    def __init__(self, writer: _Writer) -> None:
+        self._writer = writer
+
+    def debug(self, text: str) -> None:
+        self._writer.put("debug", text)
+
+    def info(self, text: str) -> None:
+        self._writer.put("info", text)
+
+    def warning(self, text: str) -> None:
+        self._writer.put("warning", text)
+
+    def error(self, text: str) -> None:
+        self._writer.put("error", text)
+
+    def critical(self, text: str) -> None:
+        self._writer.put("critical", text)
 
 
-_listeners: list[logging.handlers.QueueListener] = []
+class _FromLibraries(logging.Handler):
+    """Warnings of asyncio, asyncssh and aiohttp take the same way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelname.lower()
+        write = getattr(logger(), level if level in _LEVELS else "warning")
+        write(record.getMessage(), library=record.name, exc_info=record.exc_info)
 
 
-def start_logging(level: str, form: str, stream: TextIO | None = None) -> None:
+_dropped = _Tally()
+_writers: list[_Writer] = []
+
+
+def start_logging(level: str, form: str, descriptor: int = 1) -> None:
     """Lines of `level` and above, as JSON or for people, to standard output."""
-    lines: queue.Queue[logging.LogRecord] = queue.Queue(QUEUED)
-    writer = logging.StreamHandler(stream or sys.stdout)
-    writer.setFormatter(_Formatter(with_priority="JOURNAL_STREAM" in os.environ))
-    listener = logging.handlers.QueueListener(lines, writer)
-    listener.start()
-    _listeners.append(listener)
+    stop_logging()
+    writer = _Writer(descriptor, priorities="JOURNAL_STREAM" in os.environ)
+    _writers.append(writer)
     root = logging.getLogger()
-    root.handlers = [_DroppingQueueHandler(lines)]
-    root.setLevel(level.upper())
-    for noisy in ("asyncssh", "aiohttp.access", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    root.handlers = [_FromLibraries()]
+    root.setLevel(logging.WARNING)
+    rendering: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
+        else [structlog.dev.ConsoleRenderer(colors=False)]
     )
     structlog.configure(
         processors=[
-            structlog.stdlib.filter_by_level,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
+            *rendering,
         ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=lambda *_: _Lines(writer),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level.lower()]),
         cache_logger_on_first_use=False,
     )
 
 
 def stop_logging() -> None:
-    """Write what is queued, and stop."""
-    while _listeners:
-        _listeners.pop().stop()
+    """Write what is queued, for 2 s at most: a full pipe does not keep the daemon."""
+    while _writers:
+        _writers.pop().stop()
+    root = logging.getLogger()
+    root.handlers = [one for one in root.handlers if not isinstance(one, _FromLibraries)]
+    structlog.reset_defaults()
 
 
 def lines_dropped() -> int:
-    return _DroppingQueueHandler.dropped
+    """Since this process began; it never goes back."""
+    return _dropped.count
 
 
 def logger() -> Any:
@@ -99,7 +159,7 @@ def logger() -> Any:
 def step_logged(
     cluster: str, before: Machine, event: Event, after: Machine, entry: Entry | None
 ) -> None:
-    """One line for each entry of the journal; what needs a person is a warning."""
+    """One line for each entry of the journal; what needs a person is an error."""
     if entry is None:
         return
     state = name_of(after.state)
@@ -116,7 +176,9 @@ def step_logged(
         fields["outcome"] = str(entry.outcome)
     write = logger().info
     failed = isinstance(event, Replied) and isinstance(event.result, EffectFailed)
-    if failed or (moved and state in _ALERTING):
+    if moved and state is StateName.BLOCKED:
+        write = logger().error
+    elif failed or (moved and state in _ALERTING):
         write = logger().warning
     elif entry.kind is EntryKind.KNOWLEDGE:
         write = logger().debug

@@ -187,7 +187,7 @@ def _union(members: tuple[Any, ...]) -> Decoder:
         if isinstance(data, dict) and TAG in data and classes:
             member = classes.get(data[TAG]) if isinstance(data[TAG], str) else None
             if member is None:
-                raise RecordError(f"{path}: {data['kind']!r} is none of {sorted(classes)}")
+                raise RecordError(f"{path}: {data[TAG]!r} is none of {sorted(classes)}")
             return _decoder(member)(data, path)
         if plain:
             return _decoder(plain[0])(data, path)

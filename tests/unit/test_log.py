@@ -1,0 +1,158 @@
+"""Log lines never hold anything up, and nothing is lost unsaid."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+
+import pytest
+
+from failoverd.core.events import EffectFailed, Evidence, Replied
+from failoverd.core.machine import effects
+from failoverd.observability import log
+from tests.unit.story import Story, failover
+
+
+@pytest.fixture
+def pipe():
+    """A log and the end of it that is read."""
+    reader, writer = os.pipe()
+    yield reader, writer
+    log.stop_logging()
+    os.close(reader)
+    os.close(writer)
+
+
+def written(reader, writer):
+    """What came out, once the log has stopped."""
+    log.stop_logging()
+    os.set_blocking(reader, False)
+    text = b""
+    try:
+        while part := os.read(reader, 65536):
+            text += part
+    except BlockingIOError:
+        pass
+    return text.decode().splitlines()
+
+
+def tell(story):
+    for before, event, after, entry, _ in story.steps:
+        log.step_logged("main", before, event, after, entry)
+
+
+def test_a_failover_is_a_line_for_each_entry(pipe):
+    log.start_logging("debug", "json", pipe[1])
+    story = failover()
+    tell(story)
+    lines = [json.loads(line) for line in written(*pipe)]
+    assert [line["event"] for line in lines] == [e.sentence for e in story.entries]
+    assert {line["cluster"] for line in lines} == {"main"}
+    confirmed = next(line for line in lines if line.get("outcome"))
+    assert confirmed["incident"] == 1
+    assert confirmed["level"] == "info"
+
+
+def test_a_password_is_in_no_line(pipe):
+    log.start_logging("debug", "json", pipe[1])
+    tell(failover())
+    assert "hunter2" not in "".join(written(*pipe))
+
+
+def test_what_needs_a_person_is_an_error(pipe):
+    log.start_logging("info", "json", pipe[1])
+    story = Story().all_well().primary_dies()
+    (fence,) = effects(story.machine)
+    failed = EffectFailed("timed_out", Evidence("no answer"), "failoverd fenced pg1")
+    story.happens(Replied(story.machine.visit, fence, failed))
+    tell(story)
+    assert json.loads(written(*pipe)[-1])["level"] == "error"
+
+
+def test_lines_below_the_level_are_left_out(pipe):
+    log.start_logging("warning", "json", pipe[1])
+    tell(Story().all_well())
+    assert written(*pipe) == []
+
+
+def test_for_people_a_line_begins_with_the_time_and_has_the_sentence(pipe):
+    log.start_logging("info", "console", pipe[1])
+    log.logger().warning("fencing pg1", cluster="main")
+    (line,) = written(*pipe)
+    assert "fencing pg1" in line
+    assert "cluster=main" in line
+    assert "\x1b" not in line
+
+
+def test_under_systemd_each_line_of_each_entry_begins_with_its_priority(pipe, monkeypatch):
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    log.start_logging("info", "console", pipe[1])
+    log.logger().info("one")
+    log.logger().error("two\nthree")
+    assert [line[:3] for line in written(*pipe)] == ["<6>", "<3>", "<3>"]
+
+
+def test_elsewhere_no_priority_is_written(pipe, monkeypatch):
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    log.start_logging("info", "json", pipe[1])
+    log.logger().info("one")
+    assert written(*pipe)[0].startswith("{")
+
+
+def test_a_pipe_that_nobody_reads_holds_nothing_up_and_is_counted(pipe, monkeypatch):
+    monkeypatch.setattr(log, "QUEUED", 5)
+    monkeypatch.setattr(log, "STOP_S", 0.05)
+    log.start_logging("info", "json", pipe[1])
+    before = log.lines_dropped()
+    for _ in range(200):
+        log.logger().info("x" * 10_000)
+    dropped = log.lines_dropped() - before
+    assert dropped > 150
+    os.set_blocking(pipe[0], True)
+    log.stop_logging()
+    while b"}\n" not in os.read(pipe[0], 1 << 20)[-2:]:
+        pass
+
+
+def test_when_the_reader_is_back_it_is_told_what_it_missed(pipe, monkeypatch):
+    monkeypatch.setattr(log, "QUEUED", 2)
+    log.start_logging("info", "json", pipe[1])
+    before = log.lines_dropped()
+    while log.lines_dropped() == before:
+        log.logger().info("y" * 10_000)
+    text = b""
+    while text.count(b"\n") < 3:
+        text += os.read(pipe[0], 1 << 20)
+    log.logger().info("back")
+    lines = text.decode().splitlines() + written(*pipe)
+    assert any("log lines were dropped" in line for line in lines)
+
+
+def test_a_reader_that_is_gone_holds_nothing_up():
+    reader, writer = os.pipe()
+    os.close(reader)
+    log.start_logging("info", "json", writer)
+    before = log.lines_dropped()
+    log.logger().info("lost")
+    log.stop_logging()
+    os.close(writer)
+    assert log.lines_dropped() == before + 1
+
+
+def test_a_warning_of_a_library_takes_the_same_way(pipe):
+    log.start_logging("info", "json", pipe[1])
+    logging.getLogger("asyncssh").warning("host key of %s changed", "pg1")
+    (line,) = written(*pipe)
+    assert json.loads(line)["event"] == "host key of pg1 changed"
+    assert json.loads(line)["library"] == "asyncssh"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_an_exception_is_written_with_its_trace(pipe, form):
+    log.start_logging("info", form, pipe[1])
+    try:
+        raise ValueError("out of range")
+    except ValueError:
+        logging.getLogger("asyncio").exception("task failed")
+    assert "ValueError: out of range" in "\n".join(written(*pipe))
