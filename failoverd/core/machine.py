@@ -61,6 +61,7 @@ from failoverd.core.operator import COMMANDED, command, in_procedure, refusal
 from failoverd.core.policy import Mode, Policy
 from failoverd.core.proof import (
     fence_pending,
+    held_down,
     interrupted,
     interrupted_by_writable,
     prove_again,
@@ -173,7 +174,7 @@ def watching(
     s: Watching, m: Machine, e: Event, now: Now, p: Policy
 ) -> Watching | Suspect | Starting | Blocked:
     """All is well as long as somebody well-formed answers."""
-    if m.primary_report.began_at < m.memory.primary_since:
+    if m.primary_report.began_at <= m.memory.primary_since:
         return s
     diagnosis = diagnose(m.view, m.memory, p)
     match diagnosis:
@@ -340,6 +341,8 @@ def reverting(
     """Every freeze is thawed and the guard taken back; then it is over, or blocked."""
     if superseded(m) is not None:
         return Starting()
+    if not s.restart and s.guard_owed and held_down(m, p):
+        s = replace(s, restart=True, attempt=s.attempt + 1)
     match e:
         case Replied(effect=Unguard() | Unfence(), result=Unguarded() | Unfenced()):
             s = replace(s, guard_owed=False)
@@ -376,7 +379,7 @@ def blocked(
     if due:
         s = replace(s, retry_at=Instant(now.monotonic + RETRY_S))
     if m.memory.primary is None:
-        return Starting() if due else s
+        return Starting() if due and two_writable(m.view, m.memory) is None else s
     match s.returns_to:
         case Fencing() as again:
             return fence_pending(s, again, m, p, due=due)

@@ -105,7 +105,7 @@ def observe(memory: Memory, view: ClusterView, policy: Policy) -> Memory:
     if memory.primary is None:
         return memory
     primary = view.report(memory.primary)
-    if primary.began_at < memory.primary_since:
+    if primary.began_at <= memory.primary_since:
         return memory
     memory = _remember_primary(memory, primary, policy)
     memory = _remember_checkpoint(memory, primary)

@@ -128,6 +128,14 @@ def over(primary: NodeName, diagnosis: Diagnosis) -> Reverting:
     return Reverting(primary, False, then, f"{primary} is {diagnosis}: the incident is over")
 
 
+def held_down(m: Machine, p: Policy) -> bool:
+    """Somebody started the old primary, and our guard makes it a standby of nobody."""
+    report = m.primary_report
+    fresh = report.began_at >= m.entered_at
+    started = report.server is not None and report.server.in_recovery
+    return fresh and started and guarded_by_us(Situation(m.view, m.memory, p))
+
+
 def fence_pending(
     s: Blocked, again: Fencing, m: Machine, p: Policy, *, due: bool
 ) -> Blocked | Fencing | Starting | Reverting:

@@ -1,114 +1,88 @@
-# Detach a standby and put it back. As the owner over the local socket: ALTER SYSTEM takes a
-# superuser on PostgreSQL 13 and 14.
-FROZEN_SETTINGS="primary_conninfo primary_slot_name max_standby_archive_delay max_standby_streaming_delay"
+# Detach a standby, and put it back. As the owner over the local socket: ALTER SYSTEM takes a
+# superuser on PostgreSQL 13 and 14. The slot name is the mark of a frozen standby: it is set
+# first and put back last, so that a freeze cut off half way can be told, and undone.
 
-# The value in postgresql.auto.conf, by the server's own reading of the file.
-verb_settings() {
-	need base64 tr grep
-	check_identity
-	current=$(echo "select current_setting('primary_slot_name')" | sql) ||
-		finish $EXIT_NOT_DONE not_read "psql: $(printf '%s' "$current" | head -n 1)"
-	case $current in
-	failoverd_frozen_*)
-		say already_frozen yes
-		finish $EXIT_NOT_DONE already_frozen "it is frozen already, and its own settings are not known here"
-		;;
-	esac
-	for setting in $FROZEN_SETTINGS; do
-		value=$(
-			sql <<-SQL
-				select 'set' || encode(convert_to(setting, 'UTF8'), 'base64') from pg_file_settings
-				 where name = '$setting' and sourcefile like '%postgresql.auto.conf' order by seqno desc limit 1
-			SQL
-		) || finish $EXIT_NOT_DONE not_read "psql: $(printf '%s' "$value" | head -n 1)"
-		case $value in
-		set*) say "saved_${setting}_b64" "$(printf '%s' "${value#set}" | tr -d '\n')" ;;
-		*) say "saved_${setting}_unset" yes ;;
-		esac
+freeze_statements() {
+	frozen="failoverd_frozen_$FD_epoch"
+	waiting="exists (select from pg_stat_wal_receiver)
+		or current_setting('primary_conninfo') <> '' or current_setting('primary_slot_name') <> '$frozen'"
+	cat <<-SQL
+		select not pg_is_in_recovery() as primary \gset
+		\if :primary
+		  select 'primary=yes';
+		  \quit
+		\endif
+		select 'timeline=' || greatest(
+		         (select received_tli from pg_stat_wal_receiver),
+		         (select timeline_id from pg_control_checkpoint()),
+		         (select min_recovery_end_timeline from pg_control_recovery()));
+		alter system set primary_slot_name = '$frozen';
+		alter system set primary_conninfo = '';
+		alter system set max_standby_archive_delay = 0;
+		alter system set max_standby_streaming_delay = 0;
+		select pg_reload_conf() as reloaded \gset
+		select $waiting as waiting \gset
+	SQL
+	# A session reads new settings between its statements only, so no loop on the server will do.
+	for pause in 0.002 0.005 0.01 0.02 0.02 0.02 0.02 0.05 0.05 0.05 0.05 0.1 0.1 0.1 0.1 0.1 0.2 0.2 0.2 \
+		0.2 0.2 0.4 0.4 0.4; do
+		cat <<-SQL
+			\if :waiting
+			  select pg_sleep($pause);
+			  select $waiting as waiting \gset
+			\endif
+		SQL
 	done
-	finish 0 read ""
-}
-
-position() {
-	sql <<-'SQL'
-		select greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+	cat <<-SQL
+		select 'position=' || greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) where not :'waiting'::bool;
 	SQL
 }
 
 verb_freeze() {
-	check_identity
-	check_expiry
-	take_epoch
-	# A standby only, in one session: a primary would keep these settings for its next life.
-	said=$(
-		sql <<-SQL
-			select 1 / (pg_is_in_recovery()::int);
-			alter system set primary_conninfo = '';
-			alter system set primary_slot_name = 'failoverd_frozen_$FD_epoch';
-			alter system set max_standby_archive_delay = 0;
-			alter system set max_standby_streaming_delay = 0;
-			select pg_reload_conf();
-		SQL
-	) || finish $EXIT_NOT_DONE not_frozen "psql: $(printf '%s' "$said" | grep -m 1 -E 'ERROR|FATAL|error' || printf '%s' "$said" | head -n 1)"
-	said=$(
-		sql <<-SQL
-			do \$\$
-			begin
-			  for n in 1..300 loop
-			    perform pg_stat_clear_snapshot();
-			    exit when not exists (select from pg_stat_wal_receiver)
-			          and current_setting('primary_slot_name') = 'failoverd_frozen_$FD_epoch';
-			    perform pg_sleep(0.01);
-			  end loop;
-			end \$\$;
-		SQL
-	) || finish $EXIT_NOT_DONE not_frozen "psql: $(printf '%s' "$said" | head -n 1)"
-	frozen=$(
-		sql <<-SQL
-			select current_setting('primary_slot_name') = 'failoverd_frozen_$FD_epoch'
-			       and not exists (select from pg_stat_wal_receiver)
-		SQL
-	)
-	[ "$frozen" = t ] || finish $EXIT_NOT_DONE not_frozen "its WAL receiver did not stop within 3 s"
-	say position "$(position)"
-	say timeline "$(echo "select timeline_id from pg_control_checkpoint()" | sql)"
+	may_act
+	said=$(freeze_statements | sql) || finish $EXIT_NOT_DONE not_frozen "$(complaint "$said")"
+	case $said in
+	*primary=yes*) finish $EXIT_NOT_DONE not_frozen "it is not in recovery" ;;
+	*position=*) ;;
+	*) finish $EXIT_NOT_DONE not_frozen "its WAL receiver did not stop within 3 s" ;;
+	esac
+	printf '%s\n' "$said" | grep -E '^(position|timeline)='
 	finish 0 frozen ""
 }
 
-restore_statements() {
-	for setting in $FROZEN_SETTINGS; do
-		eval "unset=\${FD_restore_${setting}_unset-}"
-		eval "value=\${FD_restore_${setting}_b64-}"
-		# shellcheck disable=SC2154 # set by the evals above
-		if [ "$unset" = yes ]; then
-			printf 'alter system reset %s;\n' "$setting"
-		else
-			printf "alter system set %s = '%s';\n" "$setting" "$(printf '%s' "$value" | base64 -d | sed "s/'/''/g")"
-		fi
-	done
+# restore SETTING: the statement that puts it back; fails where its old value was not given.
+restore() {
+	eval "unset=\${FD_restore_${1}_unset-} given=\${FD_restore_${1}_b64+yes} value=\${FD_restore_${1}_b64-}"
+	# shellcheck disable=SC2154 # set by the eval above
+	if [ "$unset" = yes ]; then
+		printf 'alter system reset %s;\n' "$1"
+	elif [ "$given" = yes ]; then
+		value=$(printf '%s' "$value" | base64 -d 2>/dev/null) || return 1
+		printf "alter system set %s = '%s';\n" "$1" "$(printf '%s' "$value" | sed "s/'/''/g")"
+	else
+		return 1
+	fi
 }
 
+# These may hold a password, which must not get into the server's log either.
+restore_statements() {
+	echo "set log_statement = 'none'; set log_min_duration_statement = -1;"
+	echo "set log_min_error_statement = 'panic'; set standard_conforming_strings = on;"
+	for setting in primary_conninfo max_standby_archive_delay max_standby_streaming_delay primary_slot_name; do
+		restore "$setting" || return 1
+	done
+	echo "select pg_reload_conf() as reloaded \gset"
+}
+
+# An older epoch's freeze is undone, too; a newer one's is safe, since this host keeps the epoch.
 verb_thaw() {
-	need base64 sed
-	check_identity
-	check_expiry
-	take_epoch
-	current=$(echo "select current_setting('primary_slot_name')" | sql) ||
-		finish $EXIT_NOT_DONE not_thawed "psql: $(printf '%s' "$current" | head -n 1)"
-	case $current in failoverd_frozen_*) ;; *) finish 0 not_frozen "" ;; esac
-	said=$({ restore_statements; echo "select pg_reload_conf();"; } | sql) ||
+	need base64
+	may_act
+	frozen=$(echo "select $(in_auto_conf "'primary_slot_name'") like 'failoverd\_frozen\_%'" | sql) ||
+		finish $EXIT_NOT_DONE not_thawed "$(complaint "$frozen")"
+	[ "$frozen" = t ] || finish 0 not_frozen ""
+	statements=$(restore_statements) || cannot "the settings to put back are not all given"
+	printf '%s\n' "$statements" | sql >/dev/null ||
 		finish $EXIT_NOT_DONE not_thawed "its settings could not be put back"
 	finish 0 thawed ""
-}
-
-verb_promote() {
-	check_identity
-	check_expiry
-	take_epoch
-	allowed=$(echo "select pg_is_in_recovery() and current_setting('primary_slot_name') = 'failoverd_frozen_$FD_epoch'" | sql)
-	[ "$allowed" = t ] || finish $EXIT_NOT_DONE not_promoted "it is not a standby frozen for epoch $FD_epoch"
-	# shellcheck disable=SC2086 # a prefix of words
-	said=$(timeout 10 $FD_become "$FD_bin_dir/pg_ctl" -D "$DATA" -W promote 2>&1 </dev/null) ||
-		finish $EXIT_NOT_DONE not_promoted "pg_ctl: $(printf '%s' "$said" | head -n 1)"
-	finish 0 asked ""
 }

@@ -1,27 +1,27 @@
 # Everything that is known here, in one look.
 facts() {
-	say boot_id "$(boot_id)"
-	read -r up _ </proc/uptime
-	say uptime "$up"
+	read_boot
+	read_guard
+	read_epoch
+	say boot_id "$BOOT_ID"
+	say uptime "$UPTIME"
 	say user "$(id -un)"
-	say directory_identity "$(stat -c %d:%i "$DATA")"
-	say system_identifier "$FOUND_IDENTIFIER"
-	say control_state "$(control 'Database cluster state')"
-	say control_timeline "$(control "Latest checkpoint's TimeLineID")"
-	say checkpoint_lsn "$(control 'Latest checkpoint location')"
-	printf '%s\n' "$PROCESSES" | while read -r pid state; do
-		[ -z "$pid" ] || say process "$pid $state"
-	done
-	pid=
-	[ -r "$DATA/postmaster.pid" ] && read -r pid <"$DATA/postmaster.pid"
-	say postmaster_pid "$pid"
-	say postmaster_started "$(sed -n 3p "$DATA/postmaster.pid" 2>/dev/null)"
+	say directory_identity "$DIRECTORY_IDENTITY"
+	say system_identifier "$SYSTEM_IDENTIFIER"
+	say control_state "$CONTROL_STATE"
+	say control_timeline "$CONTROL_TIMELINE"
+	say checkpoint_lsn "$CHECKPOINT_LSN"
+	each_process say_process
+	say postmaster_pid "$(pid_file 1)"
+	say postmaster_started "$(pid_file 3)"
 	if listens; then say listener yes; else say listener no; fi
-	say guard "$(guard_is)"
+	say guard "$GUARD"
 	say guard_epoch "$(marker epoch)"
 	say guard_incident "$(marker incident)"
-	say epoch "$(seen_epoch)"
+	say epoch "$SEEN_EPOCH"
 }
+
+say_process() { say process "$1 $2"; }
 
 verb_status() {
 	find_data_dir

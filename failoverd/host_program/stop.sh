@@ -1,103 +1,79 @@
 # Stop the server by signals to processes seen in the scan, and look that none is left.
-signal_all() {
-	printf '%s\n' "$PROCESSES" | while read -r pid _; do
-		[ -z "$pid" ] || kill "-$1" "$pid" 2>/dev/null
-	done
-}
 
-# wait_empty TENTHS
+# The exit status of kill says only that a process was gone already.
+kill_one() { kill "-$1" "$2" 2>/dev/null || :; }
+
+# wait_empty CENTISECONDS
 wait_empty() {
-	left=$1
+	read_now
+	until=$((NOW + $1))
 	while :; do
 		scan
 		[ -n "$PROCESSES" ] || return 0
-		[ "$left" -gt 0 ] || return 1
-		left=$((left - 1))
-		sleep 0.1
+		read_now
+		[ "$NOW" -lt "$until" ] || return 1
+		sleep 0.02
 	done
 }
 
-some_are_stopped() { printf '%s\n' "$PROCESSES" | grep -q ' [Tt]$'; }
+has_systemd() { [ -n "$FD_service" ] && [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; }
 
-stop_fast() {
-	if [ -n "$FD_service" ] && command -v systemctl >/dev/null 2>&1; then
-		timeout "$FD_fast_seconds" systemctl stop "$FD_service" >/dev/null 2>&1 </dev/null
-	elif pid=$(postmaster); then
-		kill -INT "$pid" 2>/dev/null
+# unit VERB SECONDS
+unit() {
+	if [ "$ME" = 0 ]; then
+		timeout -k 1 "$2" systemctl "$1" "$FD_service" >/dev/null 2>&1
+	else
+		timeout -k 1 "$2" sudo -n systemctl "$1" "$FD_service" >/dev/null 2>&1
 	fi
-	wait_empty "$((FD_fast_seconds * 10))"
 }
 
+# With a unit, by it: otherwise systemd would take the stop for a failure and start it again.
+stop_fast() {
+	if ! has_systemd || ! unit stop "$FD_fast_seconds"; then
+		scan
+		! find_postmaster || kill -INT "$POSTMASTER" 2>/dev/null
+	fi
+	wait_empty "$((FD_fast_seconds * 100))"
+}
+
+# To a stopped process SIGQUIT would stay pending.
 stop_immediately() {
 	some_are_stopped && return 1
-	pid=$(postmaster) || return 1
-	kill -QUIT "$pid" 2>/dev/null
-	wait_empty 20
+	find_postmaster || return 1
+	kill -QUIT "$POSTMASTER" 2>/dev/null
+	wait_empty 200
 }
 
 kill_all() {
-	tries=30
-	while [ -n "$PROCESSES" ] && [ "$tries" -gt 0 ]; do
-		signal_all KILL
-		wait_empty 1 && return 0
-		tries=$((tries - 1))
+	read_now
+	give_up=$((NOW + 300))
+	while [ -n "$PROCESSES" ] && [ "$NOW" -lt "$give_up" ]; do
+		each_process kill_one KILL
+		wait_empty 10
 	done
-	[ -z "$PROCESSES" ]
-}
-
-# Somebody (a unit with Restart=) started it again after the guard was laid: then it is a standby.
-runs_under_guard() {
-	[ "$(guard_is)" = ours ] || return 1
-	postmaster >/dev/null || return 1
-	started=$(sed -n 3p "$DATA/postmaster.pid" 2>/dev/null)
-	laid=$(marker laid_at)
-	[ -n "$started" ] && [ -n "$laid" ] && [ "$started" -gt "$laid" ] || return 1
-	[ "$(echo 'select pg_is_in_recovery()' | sql)" = t ]
 }
 
 verb_stop() {
-	need sync kill sleep grep date chown
-	check_identity
-	check_expiry
-	take_epoch
+	case $FD_mode in fast | immediate | dead_only) ;; *) cannot "no such mode of stop: $FD_mode" ;; esac
+	may_act
 	scan
-	if [ "$FD_mode" = dead_only ] && postmaster >/dev/null && ! runs_under_guard; then
+	if [ "$FD_mode" = dead_only ] && postmaster_lives && ! runs_under_guard; then
 		facts
 		finish $EXIT_ALIVE alive "a postmaster runs there"
 	fi
-	lay_guard || finish $EXIT_NOT_DONE not_guarded "the guard could not be written in $DATA"
+	guard_or_finish
 	if [ -n "$PROCESSES" ] && runs_under_guard; then
 		facts
 		say in_recovery_under_guard yes
 		finish 0 stopped ""
 	fi
-	[ -z "$PROCESSES" ] || [ "$FD_mode" != fast ] || some_are_stopped || stop_fast
-	[ -z "$PROCESSES" ] || stop_immediately
+	if [ -n "$PROCESSES" ] && [ "$FD_mode" = fast ] && ! some_are_stopped; then stop_fast; fi
+	[ -z "$PROCESSES" ] || [ "$FD_mode" = dead_only ] || stop_immediately
 	[ -z "$PROCESSES" ] || kill_all
 	find_data_dir
 	facts
 	[ -z "$PROCESSES" ] || finish $EXIT_NOT_DONE not_stopped "processes are left that even SIGKILL does not end"
 	! listens || finish $EXIT_NOT_DONE not_stopped "something still listens on port $FD_port"
+	[ "$GUARD" = ours ] || finish $EXIT_NOT_DONE not_stopped "the guard was taken away meanwhile"
 	finish 0 stopped ""
-}
-
-verb_start() {
-	need setsid
-	check_identity
-	check_expiry
-	take_epoch
-	scan
-	if [ -z "$PROCESSES" ]; then
-		if [ -n "$FD_service" ] && command -v systemctl >/dev/null 2>&1; then
-			timeout 60 systemctl start "$FD_service" >/dev/null 2>&1 </dev/null
-		else
-			log=${FD_server_log:-$DATA/failoverd-start.log}
-			# shellcheck disable=SC2086 # a prefix of words
-			timeout 60 setsid $FD_become "$FD_bin_dir/pg_ctl" -D "$DATA" -l "$log" -w -t 50 start >/dev/null 2>&1 </dev/null
-		fi
-		scan
-	fi
-	facts
-	postmaster >/dev/null || finish $EXIT_NOT_DONE not_started "the server did not start: see its log"
-	finish 0 started ""
 }

@@ -6,6 +6,7 @@ are dropped, counted, and said. Under systemd each line begins with its priority
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -44,6 +45,7 @@ class _Writer:
         self._priorities = priorities
         self._lines: queue.Queue[bytes | None] = queue.Queue(QUEUED)
         self._unsaid = 0
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
@@ -63,14 +65,13 @@ class _Writer:
 
     def stop(self) -> None:
         """Write what is queued, for 2 s at most."""
-        try:
+        with contextlib.suppress(queue.Full):
             self._lines.put(None, timeout=STOP_S)
-        except queue.Full:
-            return
         self._thread.join(STOP_S)
+        self._over.set()
 
     def _run(self) -> None:
-        while (rest := self._lines.get()) is not None:
+        while (rest := self._lines.get()) is not None and not self._over.is_set():
             try:
                 while rest:
                     rest = rest[os.write(self._descriptor, rest) :]

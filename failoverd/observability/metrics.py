@@ -6,14 +6,12 @@ transitions are created at 0, and seeded from the journal after a restart.
 
 from __future__ import annotations
 
+import contextlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
-    CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -25,28 +23,57 @@ from failoverd.core.decision import cooldown_remaining_s
 from failoverd.core.diagnosis import Diagnosis, diagnose
 from failoverd.core.effects import Fence
 from failoverd.core.election import wal_loss
-from failoverd.core.events import Event, Now, Replied, Trigger
-from failoverd.core.machine import transitions
-from failoverd.core.model import NodeName, NodeReport, Outcome
+from failoverd.core.events import (
+    EffectFailed,
+    Event,
+    Fenced,
+    Now,
+    Replied,
+    Result,
+    StillAlive,
+    Trigger,
+)
+from failoverd.core.incident import IncidentOutcome, loss_of, outcome_of, trigger_of
+from failoverd.core.machine import COMMANDED, transitions
+from failoverd.core.model import Look, NodeName, NodeReport, Outcome
+from failoverd.core.outlook import outlook
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Job, Machine
 from failoverd.core.states import (
     Blocked,
     BlockReason,
+    Confirming,
+    Electing,
+    Fencing,
     Promoting,
+    Reverting,
+    Salvaging,
     Settling,
+    State,
     StateName,
+    Suspect,
     name_of,
 )
 from failoverd.observability.log import lines_dropped
+from failoverd.observability.series import Series
 from failoverd.observability.status import lag_bytes
 
-STEPS = (
-    StateName.FENCING, StateName.ELECTING, StateName.SALVAGING, StateName.PROMOTING,
-    StateName.CONFIRMING, StateName.SETTLING, StateName.REVERTING,
-)  # fmt: skip
-BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 120, 300)
+STEPS: Mapping[type[State], str] = {
+    Suspect: "detect",
+    Fencing: "fence",
+    Electing: "elect",
+    Salvaging: "salvage",
+    Promoting: "promote",
+    Confirming: "confirm",
+    Settling: "redirect",
+    Reverting: "revert",
+}
 ROLES = ("primary", "standby", "unknown")
+KINDS = ("held", "fresh", "write", "host", "local_socket", "reach_primary")
+FAILURES = tuple(o for o in Outcome if o not in (Outcome.OK, Outcome.NOT_TRIED))
+NO_JOB = "none"
+RUNG = "stop"
+"""The only rung of the fencing ladder that there is."""
 
 
 class Metrics:
@@ -54,253 +81,232 @@ class Metrics:
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = r = CollectorRegistry()
-        ProcessCollector(registry=r)
-        PlatformCollector(registry=r)
-        c = "cluster"
-        self._build = Gauge(
-            "failoverd_build_info",
-            "Version of failoverd; always 1.",
-            ["version", "python"],
-            registry=r,
-        )
-        self._build.labels(__version__, platform.python_version()).set(1)
-        self._state = Gauge("failoverd_state", "1 for the present state.", [c, "state"], registry=r)
-        self._transitions = Counter(
-            "failoverd_state_transitions", "Transitions of the state machine.",
-            [c, "from_state", "to_state", "trigger"], registry=r,
-        )  # fmt: skip
-        self._entered = Gauge(
-            "failoverd_state_entered_timestamp_seconds", "When the present state was entered.",
-            [c], registry=r,
-        )  # fmt: skip
-        self._diagnosis = Gauge(
-            "failoverd_diagnosis", "1 for the present diagnosis of the primary.",
-            [c, "diagnosis"], registry=r,
-        )  # fmt: skip
-        self._primary = Gauge(
-            "failoverd_primary", "1 for the node taken for the primary.", [c, "node"], registry=r
-        )
-        self._timeline = Gauge(
-            "failoverd_timeline", "The highest timeline confirmed.", [c], registry=r
-        )
-        self._up = Gauge(
-            "failoverd_node_up", "PostgreSQL answered in the last round.", [c, "node"], registry=r
-        )
-        self._role = Gauge(
-            "failoverd_node_role", "1 for the role last seen.", [c, "node", "role"], registry=r
-        )
-        self._probe = Histogram(
-            "failoverd_probe_duration_seconds", "Duration of the looks, by kind.",
-            [c, "node", "kind"], buckets=BUCKETS, registry=r,
-        )  # fmt: skip
-        self._probe_failures = Counter(
-            "failoverd_probe_failures", "Looks that were not answered well, by outcome.",
-            [c, "node", "kind", "outcome"], registry=r,
-        )  # fmt: skip
-        self._failures = Gauge(
-            "failoverd_consecutive_failures", "Failed rounds of the primary since it was last heard.",
-            [c], registry=r,
-        )  # fmt: skip
-        self._lag_bytes = Gauge(
-            "failoverd_replication_lag_bytes",
-            "WAL that a standby has not received.",
-            [c, "node"],
-            registry=r,
-        )
-        self._lag_seconds = Gauge(
-            "failoverd_replication_lag_seconds", "Age of the last transaction that a standby replayed.",
-            [c, "node"], registry=r,
-        )  # fmt: skip
-        self._at_risk = Gauge(
-            "failoverd_wal_at_risk_bytes", "WAL that a failover to this node would lose now (estimate).",
-            [c, "node"], registry=r,
-        )  # fmt: skip
-        self._failovers = Counter(
-            "failoverd_failovers",
-            "Incidents, by how they ended.",
-            [c, "trigger", "outcome"],
-            registry=r,
-        )
-        self._duration = Histogram(
-            "failoverd_failover_duration_seconds", "From the decision to the confirmation.",
-            [c], buckets=BUCKETS, registry=r,
-        )  # fmt: skip
-        self._step = Histogram(
-            "failoverd_step_duration_seconds", "Time spent in a step of the procedure.",
-            [c, "step"], buckets=BUCKETS, registry=r,
-        )  # fmt: skip
-        self._fences = Counter(
-            "failoverd_fence_attempts",
-            "Fence attempts, by result.",
-            [c, "node", "rung", "outcome"],
-            registry=r,
-        )
-        self._blocked = Gauge(
-            "failoverd_blocked",
-            "1 for the reason why nothing goes forward.",
-            [c, "reason"],
-            registry=r,
-        )
-        self._job = Gauge(
-            "failoverd_node_job", "1 for what is owed to a node.", [c, "node", "job"], registry=r
-        )
-        self._last = Gauge(
-            "failoverd_last_failover_timestamp_seconds", "When the last failover was confirmed; 0: never.",
-            [c], registry=r,
-        )  # fmt: skip
-        self._lost = Gauge(
-            "failoverd_wal_lost_bytes", "WAL lost by the last failover (an estimate unless proven).",
-            [c], registry=r,
-        )  # fmt: skip
-        self._paused = Gauge("failoverd_paused", "1 while paused.", [c], registry=r)
-        self._cooldown = Gauge(
-            "failoverd_cooldown_remaining_seconds", "Until the next automatic failover is allowed.",
-            [c], registry=r,
-        )  # fmt: skip
-        self._leader = Gauge("failoverd_leader", "1 where this daemon may act.", [c], registry=r)
-        self._loop = Gauge(
-            "failoverd_event_loop_lag_seconds", "The worst lag of the last second.", registry=r
-        )
-        self._dropped = Gauge(
-            "failoverd_log_lines_dropped_total", "Log lines that did not fit.", registry=r
-        )
-        self._dropped.set_function(lines_dropped)
-        self._reloads = Counter(
-            "failoverd_config_reloads", "Reloads of the configuration.", ["outcome"], registry=r
-        )
-        for known in ("ok", "refused"):
-            self._reloads.labels(known)
-        self._reloaded_at = Gauge(
-            "failoverd_last_config_reload_success_timestamp_seconds",
-            "When the configuration was last taken up; 0: only at the start.", registry=r,
-        )  # fmt: skip
-        self._decided_at: dict[str, float] = {}
+        self._all = s = Series(lines_dropped)
+        ProcessCollector(registry=s.registry)
+        PlatformCollector(registry=s.registry)
+        s.build_info.labels(__version__, platform.python_version()).set(1)
+        for outcome in ("ok", "refused"):
+            s.config_reloads.labels(outcome)
+        self._nodes: dict[str, frozenset[NodeName]] = {}
+        self._chosen: dict[tuple[object, ...], str | None] = {}
+        self._began: dict[str, float] = {}
+        self._looked: dict[tuple[str, str, str], float] = {}
 
     def exposition(self) -> bytes:
-        return generate_latest(self.registry)
+        """In Prometheus' text format."""
+        return generate_latest(self._all.registry)
+
+    def documentation(self) -> str:
+        """docs/metrics.md, whole: `make docs` writes it, a test compares it."""
+        return self._all.documentation()
 
     def seed(
-        self, cluster: str, policy: Policy, counted: Mapping[tuple[str, str, str], int]
+        self,
+        cluster: str,
+        policy: Policy,
+        counted: Mapping[tuple[str, str, str], int],
+        ended: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
-        """Create every series of a cluster; transitions go on from what the journal counted."""
-        for before, after in transitions():
-            for trigger in ("", *Trigger):
-                self._transitions.labels(cluster, name_of(before), name_of(after), trigger)
-        for (before_name, after_name, trigger), count in counted.items():
-            self._transitions.labels(cluster, before_name, after_name, trigger).inc(count)
-        for state in StateName:
-            self._state.labels(cluster, state).set(0)
-        for diagnosis in Diagnosis:
-            self._diagnosis.labels(cluster, diagnosis).set(0)
-        for reason in BlockReason:
-            self._blocked.labels(cluster, reason).set(0)
-        for step in STEPS:
-            self._step.labels(cluster, step)
+        """Create every series of a cluster; counters go on from what the journal counted.
+
+        `counted`: transitions by state left, state entered, trigger. `ended`: failovers by
+        trigger and outcome.
+        """
+        s = self._all
+        for pair in transitions():
+            for trigger in _triggers(pair):
+                s.transitions.labels(cluster, name_of(pair[0]), name_of(pair[1]), trigger)
+        for transition, count in counted.items():
+            s.transitions.labels(cluster, *transition).inc(count)
         for trigger in Trigger:
-            for outcome in ("confirmed", "reverted", "blocked"):
-                self._failovers.labels(cluster, trigger, outcome)
-        for gauge in (self._lost, self._paused, self._last, self._failures, self._cooldown):
-            gauge.labels(cluster).set(0)
-        self._duration.labels(cluster)
-        self._leader.labels(cluster).set(1)
-        for node in policy.nodes:
-            for result in ("Fenced", "StillAlive", "EffectFailed"):
-                self._fences.labels(cluster, node, "stop", result)
-            for job in ("ok", *Job):
-                self._job.labels(cluster, node, job).set(job == "ok")
+            for outcome in IncidentOutcome:
+                s.failovers.labels(cluster, trigger, outcome)
+        for end, count in (ended or {}).items():
+            s.failovers.labels(cluster, *end).inc(count)
+        for state in StateName:
+            s.state.labels(cluster, state)
+        for diagnosis in Diagnosis:
+            s.diagnosis.labels(cluster, diagnosis)
+        for reason in BlockReason:
+            s.blocked.labels(cluster, reason)
+        for step in STEPS.values():
+            s.step_duration.labels(cluster, step)
+        for family in s.of_cluster:
+            family.labels(cluster)
+        s.leader.labels(cluster).set(1)
+        self._choose(s.state, (cluster,), StateName.STARTING)
+        self._know(cluster, frozenset(policy.nodes))
+
+    def _know(self, cluster: str, nodes: frozenset[NodeName]) -> None:
+        """Create the series of new nodes; forget those of nodes that were removed."""
+        s, before = self._all, self._nodes.get(cluster, frozenset())
+        if nodes == before:
+            return
+        self._nodes[cluster] = nodes
+        for node in before - nodes:
+            for family in s.of_node:
+                family.remove_by_labels({"cluster": cluster, "node": node})
+            gone = [key for key in self._chosen if key[1:3] == (cluster, node)]
+            for key in gone:
+                del self._chosen[key]
+            if self._chosen.get((s.primary, cluster)) == node:
+                del self._chosen[s.primary, cluster]
+        for node in nodes - before:
+            self._create(cluster, node)
+
+    def _create(self, cluster: str, node: NodeName) -> None:
+        s = self._all
+        s.node_up.labels(cluster, node)
+        s.primary.labels(cluster, node)
+        for role in ROLES:
+            s.node_role.labels(cluster, node, role)
+        self._choose(s.node_role, (cluster, node), "unknown")
+        for job in (NO_JOB, *Job):
+            s.node_job.labels(cluster, node, job)
+        self._choose(s.node_job, (cluster, node), NO_JOB)
+        for outcome in ("fenced", "still_alive", "failed"):
+            s.fence_attempts.labels(cluster, node, RUNG, outcome)
+        for kind in KINDS:
+            s.probe_duration.labels(cluster, node, kind)
+            for failure in FAILURES:
+                s.probe_failures.labels(cluster, node, kind, failure)
+
+    def _choose(self, family: Gauge, labels: tuple[str, ...], member: str | None) -> None:
+        """Exactly one member is 1, or none; the others are 0 already."""
+        key = (family, *labels)
+        before = self._chosen.get(key)
+        if before == member and key in self._chosen:
+            return
+        self._chosen[key] = member
+        if before is not None:
+            family.labels(*labels, before).set(0)
+        if member is not None:
+            family.labels(*labels, member).set(1)
 
     def stepped(
         self, cluster: str, before: Machine, event: Event, after: Machine, now: Now, policy: Policy
     ) -> None:
         """What one step changed."""
-        self._moved(cluster, before, after, now)
-        if isinstance(event, Replied) and isinstance(event.effect, Fence):
-            result = type(event.result).__name__
-            self._fences.labels(cluster, event.effect.node, "stop", result).inc()
-        self._incidents(cluster, before, after, now)
-        self._failures.labels(cluster).set(after.memory.failed_rounds)
-        self._timeline.labels(cluster).set(after.memory.timeline)
-        self._paused.labels(cluster).set(after.paused_by is not None)
-        self._cooldown.labels(cluster).set(cooldown_remaining_s(after, now, policy))
-        self._last.labels(cluster).set(after.last_confirmed or 0)
-        if after.memory.primary is not None:
-            found = diagnose(after.view, after.memory, policy)
-            for diagnosis in Diagnosis:
-                self._diagnosis.labels(cluster, diagnosis).set(diagnosis is found)
+        s = self._all
+        self._know(cluster, frozenset(policy.nodes))
+        self._moved(cluster, before, event, after, now)
+        self._ended(cluster, before, event, after, now)
+        match event:
+            case Replied(effect=Fence(node=node), result=result):
+                s.fence_attempts.labels(cluster, node, RUNG, _fence_outcome(result)).inc()
+            case _:
+                pass
+        s.consecutive_failures.labels(cluster).set(after.memory.failed_rounds)
+        s.timeline.labels(cluster).set(after.memory.timeline)
+        s.paused.labels(cluster).set(after.paused_by is not None)
+        s.cooldown.labels(cluster).set(cooldown_remaining_s(after, now, policy))
+        s.ready.labels(cluster).set(not outlook(after, now, policy).obstacles)
+        if after.last_confirmed is not None:
+            s.last_failover.labels(cluster).set(after.last_confirmed)
+        known = after.memory.primary is not None
+        found = diagnose(after.view, after.memory, policy) if known else None
+        self._choose(s.diagnosis, (cluster,), found)
+        self._choose(s.primary, (cluster,), after.memory.primary)
         for node in policy.nodes:
-            self._node(cluster, node, after)
+            job = after.jobs[node].job if node in after.jobs else NO_JOB
+            self._choose(s.node_job, (cluster, node), job)
 
-    def _moved(self, cluster: str, before: Machine, after: Machine, now: Now) -> None:
-        old, new = name_of(before.state), name_of(after.state)
-        for state in StateName:
-            self._state.labels(cluster, state).set(state is new)
+    def _moved(self, cluster: str, before: Machine, event: Event, after: Machine, now: Now) -> None:
+        s, old, new = self._all, name_of(before.state), name_of(after.state)
         reason = after.state.reason if isinstance(after.state, Blocked) else None
-        for known in BlockReason:
-            self._blocked.labels(cluster, known).set(known is reason)
+        self._choose(s.blocked, (cluster,), reason)
+        self._choose(s.state, (cluster,), new)
+        if after.visit != before.visit:
+            s.state_entered.labels(cluster).set(now.wall)
         if old is new:
             return
-        incident = after.incident or before.incident
-        trigger = incident.trigger if incident is not None else ""
-        self._transitions.labels(cluster, old, new, trigger).inc()
-        self._entered.labels(cluster).set(now.wall)
-        if old in STEPS:
-            self._step.labels(cluster, old).observe(max(0.0, now.monotonic - before.entered_at))
+        s.transitions.labels(cluster, old, new, trigger_of(before, event, after)).inc()
+        step = STEPS.get(type(before.state))
+        if step is not None:
+            lasted = max(0.0, now.monotonic - before.entered_at)
+            s.step_duration.labels(cluster, step).observe(lasted)
 
-    def _incidents(self, cluster: str, before: Machine, after: Machine, now: Now) -> None:
+    def _ended(self, cluster: str, before: Machine, event: Event, after: Machine, now: Now) -> None:
+        """Durations of failovers that a restart cut in two are not known, and not counted."""
+        s = self._all
         if before.incident is None and after.incident is not None:
-            self._decided_at[cluster] = now.monotonic
-        if isinstance(after.state, Promoting) and not isinstance(before.state, Promoting):
-            self._lost.labels(cluster).set(after.state.loss.lost_bytes)
-        if before.incident is None:
+            doubt = before.memory.doubt or after.memory.doubt
+            self._began[cluster] = now.monotonic if doubt is None else doubt.since
+        outcome = outcome_of(before, event, after)
+        if outcome is None:
             return
-        trigger = before.incident.trigger
-        if isinstance(after.state, Settling) and not isinstance(before.state, Settling):
-            self._failovers.labels(cluster, trigger, "confirmed").inc()
-            began = self._decided_at.get(cluster)
-            if began is not None:
-                self._duration.labels(cluster).observe(now.monotonic - began)
-        elif after.incident is None and name_of(before.state) is StateName.REVERTING:
-            ended = "blocked" if isinstance(after.state, Blocked) else "reverted"
-            self._failovers.labels(cluster, trigger, ended).inc()
-
-    def _node(self, cluster: str, node: str, m: Machine) -> None:
-        self._primary.labels(cluster, node).set(node == m.memory.primary)
-        name = NodeName(node)
-        job = m.jobs[name].job if name in m.jobs else "ok"
-        for known in ("ok", *Job):
-            self._job.labels(cluster, node, known).set(known == job)
+        s.failovers.labels(cluster, trigger_of(before, event, after), outcome).inc()
+        began = self._began.pop(cluster, None)
+        loss = loss_of(before, after)
+        if loss is not None:
+            s.wal_lost.labels(cluster).set(loss.lost_bytes)
+        if outcome is IncidentOutcome.SUCCEEDED and began is not None:
+            s.failover_duration.labels(cluster).observe(max(0.0, now.monotonic - began))
 
     def probed(self, cluster: str, report: NodeReport, m: Machine) -> None:
         """What one round of looks found."""
-        name = report.name
-        self._up.labels(cluster, name).set(report.heard)
-        role = ROLES[2]
-        if report.server is not None:
-            role = ROLES[1] if report.server.in_recovery else ROLES[0]
-        for known in ROLES:
-            self._role.labels(cluster, name, known).set(known == role)
-        looks = {"held": report.held, "fresh": report.fresh}
-        if report.host.look.began_at >= report.began_at:
-            looks["host"] = report.host.look
-        for kind, look in looks.items():
-            if look.outcome is Outcome.NOT_TRIED:
-                continue
-            self._probe.labels(cluster, name, kind).observe(look.ended_at - look.began_at)
-            if not look.ok:
-                self._probe_failures.labels(cluster, name, kind, look.outcome).inc()
+        s, node, server = self._all, report.name, report.server
+        s.node_up.labels(cluster, node).set(report.heard)
+        role = "unknown" if server is None else "standby" if server.in_recovery else "primary"
+        self._choose(s.node_role, (cluster, node), role)
+        for kind, look in _looks(report):
+            self._looked_at(cluster, node, kind, look)
         lag = lag_bytes(report, m)
-        if lag is not None and report.server is not None:
-            self._lag_bytes.labels(cluster, name).set(lag)
-            self._lag_seconds.labels(cluster, name).set(report.server.replay_lag_s or 0)
-            if report.server.received_lsn is not None:
-                at_risk = wal_loss(report.server.received_lsn, m.memory, None).lost_bytes
-                self._at_risk.labels(cluster, name).set(at_risk)
+        if lag is None or server is None or server.received_lsn is None:
+            for family in (s.lag_bytes, s.lag_seconds, s.wal_at_risk):
+                with contextlib.suppress(KeyError):
+                    family.remove(cluster, node)
+            return
+        s.lag_bytes.labels(cluster, node).set(lag)
+        if server.replay_lag_s is not None:
+            s.lag_seconds.labels(cluster, node).set(server.replay_lag_s)
+        at_risk = wal_loss(server.received_lsn, m.memory, None).lost_bytes
+        s.wal_at_risk.labels(cluster, node).set(at_risk)
+
+    def _looked_at(self, cluster: str, node: NodeName, kind: str, look: Look) -> None:
+        """Each look once: a report repeats the latest of what is asked less often."""
+        key = (cluster, node, kind)
+        if look.outcome is Outcome.NOT_TRIED or self._looked.get(key) == look.began_at:
+            return
+        self._looked[key] = look.began_at
+        lasted = max(0.0, look.ended_at - look.began_at)
+        self._all.probe_duration.labels(cluster, node, kind).observe(lasted)
+        if not look.ok:
+            self._all.probe_failures.labels(cluster, node, kind, look.outcome).inc()
 
     def loop_lag(self, seconds: float) -> None:
-        self._loop.set(seconds)
+        """The worst lag of the event loop since the last call."""
+        self._all.loop_lag.set(seconds)
 
     def reloaded(self, *, ok: bool, at: float) -> None:
-        self._reloads.labels("ok" if ok else "refused").inc()
+        """A reload was taken up at the wall time `at`, or refused."""
+        self._all.config_reloads.labels("ok" if ok else "refused").inc()
         if ok:
-            self._reloaded_at.set(at)
+            self._all.config_reloaded.set(at)
+
+
+def _looks(report: NodeReport) -> Iterable[tuple[str, Look]]:
+    host = report.host
+    looks = (report.held, report.fresh, report.write, host.look, host.local_socket)
+    return zip(KINDS, (*looks, report.reach_primary), strict=True)
+
+
+_WATCHING = frozenset({"starting", "watching", "suspect", "paused", "blocked"})
+
+
+def _triggers(pair: tuple[type[State], type[State]]) -> tuple[Trigger, ...]:
+    """What may set a transition off: outside of a failover only time, unless commanded."""
+    calm = {name_of(pair[0]), name_of(pair[1])} <= _WATCHING
+    return (Trigger.AUTOMATIC,) if calm and pair not in COMMANDED else tuple(Trigger)
+
+
+def _fence_outcome(result: Result) -> str:
+    match result:
+        case Fenced():
+            return "fenced"
+        case StillAlive():
+            return "still_alive"
+        case EffectFailed():
+            return "failed"
+        case _:
+            return type(result).__name__.lower()

@@ -9,7 +9,8 @@ from failoverd.core.model import NOT_TRIED, HostReport, Instant, Look, Outcome
 from failoverd.transport.host import Host, HostAnswer, host_facts
 from failoverd.transport.postgres import Monotonic
 
-REACH_LIMIT_S = 1.0
+ROUND_TRIP_S = 1.0
+"""What the way there and back may add."""
 
 
 async def look_at_host(
@@ -49,7 +50,8 @@ async def reach(
 ) -> Look:
     """From this host: does a server answer there? Source: pg_isready(1)."""
     began = monotonic()
-    answer = await host.call("reach", arguments, timeout_s=timeout_s + REACH_LIMIT_S)
+    asked = {**arguments, "seconds": f"{timeout_s:.1f}"}
+    answer = await host.call("reach", asked, timeout_s=timeout_s + ROUND_TRIP_S)
     ended = monotonic()
     if not answer.done:
         # This vantage point could not try: that says nothing about the primary.

@@ -32,7 +32,7 @@ from failoverd.core.machine import step
 from failoverd.core.memory import Memory
 from failoverd.core.model import ClusterView, Instant, NodeName, WallTime
 from failoverd.core.policy import Policy
-from failoverd.core.situation import Machine, restored
+from failoverd.core.situation import Job, Machine, restored
 from failoverd.core.states import (
     Blocked,
     Confirming,
@@ -42,6 +42,7 @@ from failoverd.core.states import (
     Reverting,
     Salvaging,
     Settling,
+    Starting,
     State,
     Watching,
 )
@@ -61,6 +62,8 @@ from tests.explore.world import (
 
 BEGAN_AT = 1000.0
 LONG = 31
+PATIENCE_S = 2.0
+"""By then an effect has answered, be it that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Budget:
     failures: int = 0
     kills: int = 0
     orders: frozenset[str] = frozenset()
+    pauses: int = 0
+    """Half a minute in which nothing is seen and nothing answers."""
     hands: int = 0
     """Somebody promotes or demotes a node behind our back."""
 
@@ -91,7 +96,8 @@ class Node:
     seen: World
     """As of the last round of the primary."""
     seen_at: float
-    under_way: tuple[tuple[int, Effect], ...]
+    under_way: tuple[tuple[int, Effect, float], ...]
+    """What was asked for and not answered: at which visit, what, when."""
     answered: tuple[tuple[int, Effect], ...]
     now: float
     budget: Budget
@@ -149,8 +155,9 @@ def explore(
             found.sample.append(node)
         for what, after in moves(node, policy):
             found.steps += 1
-            if type(after.machine.state) is not type(node.machine.state) and what != "kill":
-                found.transitions.add((type(node.machine.state), type(after.machine.state)))
+            left = Starting if what == "kill" else type(node.machine.state)
+            if type(after.machine.state) is not left:
+                found.transitions.add((left, type(after.machine.state)))
             try:
                 check(node, after)
             except AssertionError as error:
@@ -181,7 +188,11 @@ def story(came_from: Mapping[int, tuple[int, str]], at: int, last: str) -> str:
 
 
 def moves(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
-    yield tick(node, policy)
+    if all(node.now - asked_at < PATIENCE_S for _, _, asked_at in node.under_way):
+        yield tick(node, policy)
+    if node.budget.pauses:
+        budget = replace(node.budget, pauses=node.budget.pauses - 1)
+        yield "31 s", replace(node, now=node.now + LONG, budget=budget)
     if node.world != node.seen:
         yield "standbys seen", stale(node, policy)
     yield from replies(node, policy)
@@ -225,15 +236,15 @@ def happens(node: Node, event: Event, policy: Policy) -> Node:
     decided = step(node.machine, event, node.clock, policy)
     visit = decided.machine.visit
     answered = tuple(key for key in node.answered if key[0] == visit)
-    asked = {*node.under_way, *answered}
-    new = tuple((visit, e) for e in decided.effects if (visit, e) not in asked)
+    asked = {*((v, e) for v, e, _ in node.under_way), *answered}
+    new = tuple((visit, e, node.now) for e in decided.effects if (visit, e) not in asked)
     return replace(
         node, machine=decided.machine, under_way=(*node.under_way, *new), answered=answered
     )
 
 
 def replies(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
-    for visit, effect in node.under_way:
+    for visit, effect, _ in node.under_way:
         name = f"{type(effect).__name__} of {node_of(effect)}"
         world, result = performed(node.world, effect, Instant(node.now))
         told = answer(replace(node, world=world), visit, effect)
@@ -258,7 +269,7 @@ def replies(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
 
 
 def answer(node: Node, visit: int, effect: Effect) -> Node:
-    left = tuple(key for key in node.under_way if key != (visit, effect))
+    left = tuple(key for key in node.under_way if key[:2] != (visit, effect))
     return replace(node, under_way=left, answered=(*node.answered, (visit, effect)))
 
 
@@ -331,7 +342,7 @@ def kills(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
     """The daemon dies, before or after something it had asked for was done."""
     budget = replace(node.budget, kills=node.budget.kills - 1)
     worlds = {node.world}
-    for _, effect in node.under_way:
+    for _, effect, _ in node.under_way:
         worlds.add(performed(node.world, effect, Instant(node.now))[0])
     for world in sorted(worlds, key=repr):
         machine = restored(node.machine, Instant(node.now))
@@ -361,8 +372,8 @@ def key(node: Node) -> int:
             node.world,
             node.seen,
             min(LONG, round(node.now - node.seen_at)),
-            tuple(sorted((v == visit, repr_of(e)) for v, e in node.under_way)),
-            tuple(sorted((v == visit, repr_of(e)) for v, e in node.answered)),
+            tuple(sorted((v == visit, repr_of(e), round(node.now - t)) for v, e, t in node.under_way)),
+            frozenset(repr_of(e) for v, e in node.answered if v == visit),
             node.budget,
             node.hands_used,
         )
@@ -426,9 +437,9 @@ def invariants(before: Node, after: Node) -> None:
     if not isinstance(m.state, (*PROCEDURE, Reverting, Settling)) and m.incident is not None:
         kept = isinstance(m.state, Blocked) and m.state.returns_to is not None
         assert kept or type(m.state).__name__ == "Starting", "an incident outlives its procedure"
-    known = {*before.under_way, *before.answered}
-    for _, effect in (e for e in after.under_way if e not in known):
-        asked_for(effect, after)
+    for asked in after.under_way:
+        if asked not in before.under_way:
+            asked_for(asked[1], after)
 
 
 def asked_for(effect: Effect, node: Node) -> None:
@@ -437,7 +448,7 @@ def asked_for(effect: Effect, node: Node) -> None:
     match effect:
         case Promote(proof=proof):
             old = node.world[proof.node]
-            assert not old.writable, f"{proof.node} takes writes"
+            assert not old.writable or node.vouched, f"{proof.node} takes writes"
             assert old.guard or old.process != UP or node.vouched, f"{proof.node} is not fenced"
             assert proof.epoch == m.epoch
             assert node.now - proof.proved_at <= 30.0, "the proof is too old"
@@ -478,9 +489,24 @@ def settles(node: Node, policy: Policy, *, rounds: int = 60) -> Node:
                 break
             _, node = next(replies(node, policy))
         _, node = tick(node, policy)
-        if isinstance(node.machine.state, Watching) and not node.under_way:
+        due = any(job.retry_at is not None for job in node.machine.jobs.values())
+        if isinstance(node.machine.state, Watching) and not node.under_way and not due:
             return node
     return node
+
+
+def in_order(node: Node) -> str | None:
+    """What is wrong with a cluster that is watched again; None: nothing."""
+    m, world = node.machine, node.world
+    if world.writable() != [m.memory.primary]:
+        return f"{m.memory.primary} is watched, {world.writable()} take writes"
+    for name in world.names:
+        job = m.jobs[name].job if name in m.jobs else None
+        if world[name].frozen and job is not Job.DETACHED:
+            return f"{name} is frozen, its job is {job}"
+        if world[name].guard and job not in (Job.QUARANTINED, Job.OWED_UNGUARD):
+            return f"{name} is guarded, its job is {job}"
+    return None
 
 
 def policy_of(standbys: int = 2, **changes: object) -> Policy:

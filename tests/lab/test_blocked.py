@@ -18,7 +18,7 @@ def lost_host(lab):
     assert status["blocked"]["reason"] == "no_fence_proof"
     assert "failoverd fenced pg1" in status["blocked"]["advice"]
     assert lab.monitor.metric("failoverd_blocked", reason="no_fence_proof") == 1
-    assert w.pg2.in_recovery()
+    assert w.pg2.in_recovery
     return w
 
 
@@ -42,7 +42,7 @@ def test_it_takes_the_guard_back_when_the_primary_is_well_again(lab):
     )
     assert not (w.pg1.data / "standby.signal").exists()
     assert not (w.pg1.data / "failoverd.guard").exists()
-    assert w.pg2.in_recovery()
+    assert w.pg2.in_recovery
     w.ledger.wait_for(600)
     assert w.ledger.check(w.pg1).lost == ()
 

@@ -78,10 +78,10 @@ def test_the_old_primary_started_again_by_hand_is_read_only(lab):
     w.pg1.kill9_postmaster()
     w.wait_until_failed_over()
     w.pg1.start()
-    assert w.pg1.in_recovery()
+    assert w.pg1.in_recovery
     w.wait(lambda: w.status()["nodes"]["pg1"]["role"] == "standby", 10, "pg1 is seen")
     assert w.status()["state"] == "watching"
-    assert not w.pg2.in_recovery()
+    assert not w.pg2.in_recovery
 
 
 def test_a_primary_that_answers_again_before_the_threshold_is_left_alone(lab):
@@ -95,7 +95,7 @@ def test_a_primary_that_answers_again_before_the_threshold_is_left_alone(lab):
     )
     w.ledger.wait_for(600)
     assert w.failovers_begun() == 0
-    assert w.pg2.in_recovery()
+    assert w.pg2.in_recovery
     assert not (w.pg1.data / "standby.signal").exists()
     assert w.ledger.check(w.pg1).lost == ()
 
@@ -125,7 +125,7 @@ def test_with_nobody_to_take_over_the_primary_is_not_touched(lab):
     assert not (w.pg1.data / "standby.signal").exists()
     w.pg2.start()
     w.wait_until_failed_over()
-    assert not w.pg2.in_recovery()
+    assert not w.pg2.in_recovery
 
 
 def test_a_second_failover_waits_for_the_cooldown_unless_it_is_acknowledged(lab):

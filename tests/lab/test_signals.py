@@ -48,7 +48,7 @@ def test_sigusr2_pauses_over_a_restart_and_resumes(lab):
     w.pg1.kill9_postmaster()
     w.wait(lambda: w.status()["diagnosis"] == "crashed", 15, "the crash is seen")
     assert w.status()["state"] == "paused"
-    assert w.pg2.in_recovery()
+    assert w.pg2.in_recovery
     w.daemon.signal(signal.SIGUSR2)
     w.wait_until_failed_over()
 
@@ -75,7 +75,7 @@ def test_sighup_takes_all_of_a_configuration_or_none_of_it(lab):
 def test_sigterm_stops_at_once_while_watching(lab):
     w = watched(lab)
     assert w.daemon.stop(timeout_s=5) == 0
-    assert not w.pg1.in_recovery()
+    assert not w.pg1.in_recovery
     w.ledger.wait_for(600)
 
 
@@ -85,7 +85,7 @@ def test_sigterm_in_a_failover_waits_for_its_end(lab):
     lab.monitor.wait_for_state("fencing", 15)
     w.daemon.signal(signal.SIGTERM)
     assert w.daemon.wait(40) == 0
-    assert not w.pg2.in_recovery()
+    assert not w.pg2.in_recovery
     assert "stopping after it" in w.daemon.log_text
     w.ledger.wait_for_node("pg2", 15)
 

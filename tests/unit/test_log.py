@@ -100,19 +100,21 @@ def test_elsewhere_no_priority_is_written(pipe, monkeypatch):
     assert written(*pipe)[0].startswith("{")
 
 
-def test_a_pipe_that_nobody_reads_holds_nothing_up_and_is_counted(pipe, monkeypatch):
+def test_a_pipe_that_nobody_reads_holds_nothing_up_and_is_counted(monkeypatch):
     monkeypatch.setattr(log, "QUEUED", 5)
     monkeypatch.setattr(log, "STOP_S", 0.05)
-    log.start_logging("info", "json", pipe[1])
+    reader, writer = os.pipe()
+    log.start_logging("info", "json", writer)
+    thread = log._writers[0]._thread
     before = log.lines_dropped()
     for _ in range(200):
         log.logger().info("x" * 10_000)
-    dropped = log.lines_dropped() - before
-    assert dropped > 150
-    os.set_blocking(pipe[0], True)
+    assert log.lines_dropped() - before > 150
     log.stop_logging()
-    while b"}\n" not in os.read(pipe[0], 1 << 20)[-2:]:
-        pass
+    os.close(reader)
+    thread.join(10)
+    assert not thread.is_alive()
+    os.close(writer)
 
 
 def test_when_the_reader_is_back_it_is_told_what_it_missed(pipe, monkeypatch):
@@ -122,11 +124,9 @@ def test_when_the_reader_is_back_it_is_told_what_it_missed(pipe, monkeypatch):
     while log.lines_dropped() == before:
         log.logger().info("y" * 10_000)
     text = b""
-    while text.count(b"\n") < 3:
+    while b"log lines were dropped" not in text:
         text += os.read(pipe[0], 1 << 20)
-    log.logger().info("back")
-    lines = text.decode().splitlines() + written(*pipe)
-    assert any("log lines were dropped" in line for line in lines)
+        log.logger().info("back")
 
 
 def test_a_reader_that_is_gone_holds_nothing_up():
@@ -152,7 +152,7 @@ def test_a_warning_of_a_library_takes_the_same_way(pipe):
 def test_an_exception_is_written_with_its_trace(pipe, form):
     log.start_logging("info", form, pipe[1])
     try:
-        raise ValueError("out of range")
+        int("seven")
     except ValueError:
         logging.getLogger("asyncio").exception("task failed")
-    assert "ValueError: out of range" in "\n".join(written(*pipe))
+    assert "ValueError: invalid literal" in "\n".join(written(*pipe))

@@ -1,0 +1,152 @@
+# What is there: the data directory, its control file, its processes, its port and its guard.
+
+# The data directory, resolved: /proc/PID/cwd knows no symbolic links.
+find_data_dir() {
+	DATA=$(readlink -f "$FD_data_dir") || DATA=
+	[ -n "$DATA" ] && [ -f "$DATA/PG_VERSION" ] ||
+		finish $EXIT_NO_DATA_DIR no_data_dir "no data directory at $FD_data_dir"
+	identity=$(stat -c '%u %g %d:%i' "$DATA") || cannot "cannot stat $DATA"
+	OWNER=${identity%% *}
+	DIRECTORY_IDENTITY=${identity##* }
+	GROUP=${identity#* }
+	GROUP=${GROUP%% *}
+	read_control
+}
+
+# A running server may be writing the control file, so that its checksum seems wrong.
+read_control() {
+	for _ in 1 2 3; do
+		said=$(timeout -k 1 5 "$FD_bin_dir/pg_controldata" -D "$DATA" 2>&1) ||
+			cannot "pg_controldata: $(first_line "$said")"
+		case $said in *WARNING*) continue ;; esac
+		parse_control
+		return 0
+	done
+	cannot "pg_controldata: $(printf '%s\n' "$said" | grep -m 1 WARNING)"
+}
+
+parse_control() {
+	SYSTEM_IDENTIFIER='' CONTROL_STATE='' CONTROL_TIMELINE='' CHECKPOINT_LSN=''
+	while IFS=: read -r key value; do
+		value=${value#"${value%%[! ]*}"}
+		case $key in
+		'Database system identifier') SYSTEM_IDENTIFIER=$value ;;
+		'Database cluster state') CONTROL_STATE=$value ;;
+		"Latest checkpoint's TimeLineID") CONTROL_TIMELINE=$value ;;
+		'Latest checkpoint location') CHECKPOINT_LSN=$value ;;
+		esac
+	done <<-CONTROL
+		$said
+	CONTROL
+	[ -n "$SYSTEM_IDENTIFIER" ] && [ -n "$CONTROL_STATE" ] || cannot "pg_controldata was not understood"
+}
+
+# STATE of /proc/PID/stat and PARENT; fails where the process has ended.
+read_stat() {
+	{ read -r stat <"$1/stat"; } 2>/dev/null || return 1
+	stat=${stat##*) }
+	STATE=${stat%% *}
+	stat=${stat#* }
+	PARENT=${stat%% *}
+}
+
+# PostgreSQL processes whose working directory is the data directory: "PID STATE PARENT" a line.
+# Zombies are nobody. Fails where a process of the owner cannot be looked into: what is not seen
+# is not absent.
+processes() {
+	case $ME in
+	0) candidates=$(find /proc -maxdepth 1 -name '[0-9]*' 2>/dev/null) ;;
+	*) candidates=$(find /proc -maxdepth 1 -name '[0-9]*' -user "$OWNER" 2>/dev/null) ;;
+	esac
+	for process in $candidates; do
+		{ read -r name <"$process/comm"; } 2>/dev/null || continue
+		case $name in postgres | postmaster) ;; *) continue ;; esac
+		read_stat "$process" || continue
+		case $STATE in Z | X | x) continue ;; esac
+		if directory=$(readlink "$process/cwd" 2>/dev/null); then
+			[ "${directory% (deleted)}" != "$DATA" ] || printf '%s %s %s\n' "${process#/proc/}" "$STATE" "$PARENT"
+		elif read_stat "$process"; then
+			case $STATE in Z | X | x) continue ;; esac
+			return 1
+		fi
+	done
+	return 0
+}
+
+scan() {
+	[ -r /proc/self/stat ] || cannot "/proc is not mounted"
+	PROCESSES=$(processes) || cannot "a PostgreSQL process cannot be looked into as $(id -un)"
+}
+
+# each_process COMMAND...: call it with PID STATE PARENT of every process; stops where it fails.
+each_process() {
+	[ -n "$PROCESSES" ] || return 0
+	while read -r pid state parent; do
+		"$@" "$pid" "$state" "$parent" || return 1
+	done <<-FOUND
+		$PROCESSES
+	FOUND
+}
+
+is_not_stopped() {
+	case $2 in T | t) return 1 ;; esac
+}
+
+some_are_stopped() { ! each_process is_not_stopped; }
+
+is_in_scan() {
+	printf '%s\n' "$PROCESSES" | grep -q "^$1 "
+}
+
+# Line N of postmaster.pid.
+pid_file() { sed -n "$1{s/ *\$//;p;}" "$DATA/postmaster.pid" 2>/dev/null; }
+
+# POSTMASTER: the PID in postmaster.pid, if the scan has it too: a stale file may name a stranger.
+find_postmaster() {
+	POSTMASTER=$(pid_file 1)
+	is_number "$POSTMASTER" && is_in_scan "$POSTMASTER"
+}
+
+# A child of the postmaster gives itself the title "postgres: ..."; the postmaster keeps the
+# command line it was started with. Source: src/backend/utils/misc/ps_status.c.
+is_child() {
+	title=$(head -c 10 "/proc/$1/cmdline" 2>/dev/null | tr -d '\0')
+	[ "$title" = 'postgres: ' ] || [ ! -d "/proc/$1" ]
+}
+
+# A postmaster lives, named in postmaster.pid or not; orphaned backends alone are not that.
+postmaster_lives() { find_postmaster || ! each_process is_child; }
+
+# A socket that listens on the port, of any address. Source: proc(5), /proc/net/tcp, state 0A.
+listens() {
+	[ -r /proc/net/tcp ] || cannot "/proc/net/tcp is not readable"
+	cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+		grep -q "^ *[0-9]*: [0-9A-F]*:$(printf '%04X' "$FD_port") [0-9A-F]*:[0-9A-F]* 0A "
+}
+
+marker() { sed -n "s/^$1=//p" "$DATA/failoverd.guard" 2>/dev/null | head -n 1; }
+
+# GUARD: none, ours, or foreign: a standby.signal without our marker, so a standby by right.
+read_guard() {
+	if [ ! -e "$DATA/standby.signal" ]; then
+		GUARD=none
+	elif [ -f "$DATA/failoverd.guard" ]; then
+		GUARD=ours
+	else
+		GUARD=foreign
+	fi
+}
+
+# Somebody (a unit with Restart=) started it again after the guard was laid: it is a standby, and
+# no process of an earlier life is left beside it.
+runs_under_guard() {
+	read_guard
+	[ "$GUARD" = ours ] && find_postmaster || return 1
+	started=$(pid_file 3)
+	laid=$(marker laid_at)
+	is_number "$started" && is_number "$laid" && [ "$started" -gt "$laid" ] || return 1
+	each_process belongs_to_postmaster || return 1
+	[ "$(echo 'select pg_is_in_recovery()' | sql)" = t ]
+}
+
+belongs_to_postmaster() { [ "$1" = "$POSTMASTER" ] || [ "$3" = "$POSTMASTER" ]; }

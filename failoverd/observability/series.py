@@ -1,0 +1,227 @@
+"""Every series that is served, with its labels and its meaning.
+
+docs/metrics.md is made from this file (`documentation`), so that neither can say what
+the other does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 120, 300)
+
+Family: TypeAlias = Counter | Gauge | Histogram
+
+
+class _LogLines(Collector):
+    """A counter that the log keeps, so that a dropped line needs no registry."""
+
+    def __init__(self, dropped: Callable[[], int]) -> None:
+        self._dropped = dropped
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(DROPPED[0], DROPPED[1], value=self._dropped())
+
+
+DROPPED = (
+    "failoverd_log_lines_dropped",
+    "Log lines that were dropped because their reader was too slow.",
+)
+
+
+class Series:
+    """The families of one registry, by name."""
+
+    def __init__(self, lines_dropped: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry()
+        self._rows: list[tuple[str, str, tuple[str, ...], str]] = [
+            (f"{DROPPED[0]}_total", "counter", (), DROPPED[1])
+        ]
+        self.registry.register(_LogLines(lines_dropped))
+        self._of_watch()
+        self._of_failover()
+        self._of_node()
+        self._of_daemon()
+        self.of_cluster: tuple[Family, ...] = (
+            self.state_entered, self.timeline, self.consecutive_failures, self.failover_duration,
+            self.last_failover, self.wal_lost, self.ready, self.paused, self.cooldown,
+        )  # fmt: skip
+        """Those with no label but `cluster`."""
+        self.of_node: tuple[Family, ...] = (
+            self.primary, self.node_up, self.node_role, self.node_job, self.probe_duration,
+            self.probe_failures, self.fence_attempts, self.lag_bytes, self.lag_seconds,
+            self.wal_at_risk,
+        )  # fmt: skip
+
+    def _of_watch(self) -> None:
+        self.state = self._gauge("state", "1 for the present state, 0 for the others.", "state")
+        self.transitions = self._counter(
+            "state_transitions",
+            "Transitions of the state machine, since the journal began. `trigger`: what set"
+            " the failover off that it belongs to, or the command; else `automatic`.",
+            "from_state", "to_state", "trigger",
+        )  # fmt: skip
+        self.state_entered = self._gauge(
+            "state_entered_timestamp_seconds", "When the present state was entered (Unix time)."
+        )
+        self.diagnosis = self._gauge(
+            "diagnosis", "1 for the present diagnosis of the primary, if one is known.", "diagnosis"
+        )
+        self.timeline = self._gauge(
+            "timeline", "The highest timeline on which a primary was seen or confirmed."
+        )
+        self.consecutive_failures = self._gauge(
+            "consecutive_failures", "Failed rounds of the primary since it was last heard."
+        )
+        self.ready = self._gauge(
+            "ready",
+            "1 where a failover could be made now, as far as it is checked: somebody could take"
+            " over within max_data_loss, the primary's host could prove the fence, and neither"
+            " cooldown, pause nor mode is in the way.",
+        )
+        self.paused = self._gauge("paused", "1 while paused.")
+        self.cooldown = self._gauge(
+            "cooldown_remaining_seconds", "Until the next automatic failover is allowed."
+        )
+        self.leader = self._gauge("leader", "1 where this daemon is the one that may act.")
+
+    def _of_failover(self) -> None:
+        self.failovers = self._counter(
+            "failovers",
+            "Failovers by how they ended, since the journal began: `succeeded` (confirmed),"
+            " `cancelled` (the primary turned out alive), `reverted` (nobody could take over"
+            " after the fence), `refused` (called for, and not begun).",
+            "trigger", "outcome",
+        )  # fmt: skip
+        self.failover_duration = self._histogram(
+            "failover_duration_seconds",
+            "From the first failed look, or from the command where the primary was well, to the"
+            " confirmation of the new primary. Without failovers that a restart cut in two.",
+        )
+        self.step_duration = self._histogram(
+            "step_duration_seconds", "Time spent in one step of the procedure.", "step"
+        )
+        self.blocked = self._gauge(
+            "blocked", "1 for the reason why nothing goes forward; all 0 if not blocked.", "reason"
+        )
+        self.last_failover = self._gauge(
+            "last_failover_timestamp_seconds",
+            "When the last failover was confirmed (Unix time); 0: never.",
+        )
+        self.wal_lost = self._gauge(
+            "wal_lost_bytes",
+            "WAL lost by the last failover; an estimate, unless the old primary's end was seen."
+            " Of this run of the daemon.",
+        )
+
+    def _of_node(self) -> None:
+        self.primary = self._gauge("primary", "1 for the node taken for the primary.", "node")
+        self.node_up = self._gauge("node_up", "1 where PostgreSQL answered in the last round, be"
+                                   " it with a refusal.", "node")  # fmt: skip
+        self.node_role = self._gauge("node_role", "1 for the role last seen.", "node", "role")
+        self.node_job = self._gauge(
+            "node_job", "1 for what is owed to a node; `none`: nothing.", "node", "job"
+        )
+        self.probe_duration = self._histogram(
+            "probe_duration_seconds",
+            "Duration of looks. `kind`: the held session, a fresh connection, the write check,"
+            " the host, its local socket, the way from it to the primary.",
+            "node", "kind",
+        )  # fmt: skip
+        self.probe_failures = self._counter(
+            "probe_failures", "Looks that did not come out well.", "node", "kind", "outcome"
+        )
+        self.fence_attempts = self._counter(
+            "fence_attempts",
+            "Fences tried, by result: `fenced` (proved), `still_alive` (refused), `failed`."
+            " Of this run of the daemon.",
+            "node", "rung", "outcome",
+        )  # fmt: skip
+        self.lag_bytes = self._gauge(
+            "replication_lag_bytes",
+            "WAL that a standby has not received, by the primary's last known position; absent"
+            " where unknown.",
+            "node",
+        )
+        self.lag_seconds = self._gauge(
+            "replication_lag_seconds",
+            "Age of the last transaction that a standby replayed, by its own word; it grows"
+            " while the primary writes nothing. Absent where unknown.",
+            "node",
+        )
+        self.wal_at_risk = self._gauge(
+            "wal_at_risk_bytes",
+            "WAL that a failover to this standby would lose now (estimate); absent where unknown.",
+            "node",
+        )
+
+    def _of_daemon(self) -> None:
+        self.build_info = self._gauge(
+            "build_info", "Versions; always 1.", "version", "python", of_daemon=True
+        )
+        self.loop_lag = self._gauge(
+            "event_loop_lag_seconds",
+            "The worst lag of the event loop in the last second.",
+            of_daemon=True,
+        )
+        self.config_reloads = self._counter(
+            "config_reloads",
+            "Reloads of the configuration; `refused`: nothing was changed.",
+            "outcome",
+            of_daemon=True,
+        )
+        self.config_reloaded = self._gauge(
+            "last_config_reload_success_timestamp_seconds",
+            "When a reload was last taken up (Unix time); 0: not since the start.",
+            of_daemon=True,
+        )
+
+    def _gauge(self, name: str, meaning: str, *labels: str, of_daemon: bool = False) -> Gauge:
+        named = self._named(name, "gauge", meaning, labels, of_daemon=of_daemon)
+        return Gauge(*named, registry=self.registry)
+
+    def _counter(self, name: str, meaning: str, *labels: str, of_daemon: bool = False) -> Counter:
+        named = self._named(name, "counter", meaning, labels, of_daemon=of_daemon)
+        return Counter(*named, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
+        named = self._named(name, "histogram", meaning, labels, of_daemon=False)
+        return Histogram(*named, buckets=BUCKETS, registry=self.registry)
+
+    def _named(
+        self, name: str, kind: str, meaning: str, labels: tuple[str, ...], *, of_daemon: bool
+    ) -> tuple[str, str, tuple[str, ...]]:
+        full = f"failoverd_{name}"
+        labels = labels if of_daemon else ("cluster", *labels)
+        served = f"{full}_total" if kind == "counter" else full
+        self._rows.append((served, kind, labels, meaning))
+        return full, meaning, labels
+
+    def documentation(self) -> str:
+        """docs/metrics.md, whole."""
+        table = [
+            f"| `{name}` | {kind} | {', '.join(f'`{one}`' for one in labels)} | {meaning} |"
+            for name, kind, labels, meaning in sorted(self._rows)
+        ]
+        return "\n".join([*_HEAD, *table, ""])
+
+
+_HEAD = (
+    "# Metrics",
+    "",
+    "Served in Prometheus' text format at `GET /metrics`. Base units; every series exists from",
+    "the start at 0, so that `increase()` sees the first event. `cluster` is on all but the",
+    "daemon's own. Beside these come the usual `process_*` and `python_info`.",
+    "",
+    "Worth an alert: `failoverd_ready == 0`, any `failoverd_blocked == 1`,",
+    '`failoverd_node_job{job="quarantined"} == 1` (the old primary waits to be rebuilt),',
+    "`increase(failoverd_failovers_total[5m]) > 0`, and that the scrape itself fails.",
+    "",
+    "| name | type | labels | meaning |",
+    "|---|---|---|---|",
+)

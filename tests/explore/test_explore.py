@@ -1,0 +1,113 @@
+"""Every event in every state that a small cluster can come to (run with -s for the figures)."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import pytest
+
+from failoverd.core.machine import transitions
+from failoverd.core.policy import Mode, Policy
+from failoverd.core.states import Blocked, Confirming, State, Watching, name_of
+from tests.explore.explorer import (
+    Budget,
+    Findings,
+    explore,
+    healed,
+    in_order,
+    invariants,
+    policy_of,
+    settles,
+)
+
+ORDERS = frozenset
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    budget: Budget
+    standbys: int = 1
+    mode: Mode = Mode.AUTOMATIC
+    cooldown_s: float = 5.0
+
+    @property
+    def policy(self) -> Policy:
+        return policy_of(self.standbys, mode=self.mode, cooldown_s=self.cooldown_s)
+
+
+SCENARIOS = {
+    "a crash, a standby lost, an act that fails": Scenario(
+        Budget(crashes=1, standbys_lost=1, failures=1), 2
+    ),
+    "one crash after the other": Scenario(Budget(crashes=2, restarts=1), 2),
+    "a crash, a restart, a lost answer, half a minute of silence": Scenario(
+        Budget(crashes=1, restarts=2, lost_answers=1, pauses=1)
+    ),
+    "a crash, a restart, a failed act, the daemon killed": Scenario(
+        Budget(crashes=1, restarts=1, failures=1, kills=1)
+    ),
+    "a crash and the daemon killed twice": Scenario(Budget(crashes=1, kills=2, lost_answers=1)),
+    "a hang that ends, the daemon killed": Scenario(Budget(hangs=1, restarts=1, kills=1), 2),
+    "a primary cut off, then crashed": Scenario(Budget(cuts=1, crashes=1, restarts=1)),
+    "a failover by order, an answer lost, the daemon killed": Scenario(
+        Budget(orders=ORDERS({"failover"}), lost_answers=1, failures=1, kills=1)
+    ),
+    "orders while a primary crashes": Scenario(
+        Budget(orders=ORDERS({"failover", "vouch", "ack"}), crashes=1, failures=1)
+    ),
+    "pauses of every kind": Scenario(
+        Budget(orders=ORDERS({"pause", "resume", "pause for 3 s"}), crashes=1, kills=1)
+    ),
+    "somebody else's hand, a crash, the daemon killed": Scenario(
+        Budget(hands=2, crashes=1, kills=1)
+    ),
+    "somebody else's hand and orders": Scenario(
+        Budget(hands=2, orders=ORDERS({"ack", "pause"}), crashes=1)
+    ),
+    "nothing is done in observe mode": Scenario(
+        Budget(crashes=1, hangs=1, restarts=1, kills=1), mode=Mode.OBSERVE
+    ),
+    "a crash within the cooldown": Scenario(
+        Budget(crashes=2, restarts=2, orders=ORDERS({"ack"})), cooldown_s=40.0
+    ),
+}
+
+
+@functools.cache
+def findings(name: str) -> Findings:
+    scenario = SCENARIOS[name]
+    found = explore(scenario.policy, scenario.budget, invariants, standbys=scenario.standbys)
+    print(f"\n{name}: {found.states} states, {found.steps} steps, {found.depth} deep")
+    return found
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_no_rule_is_broken_and_what_is_healed_ends_well(name):
+    scenario = SCENARIOS[name]
+    found = findings(name)
+    assert found.sample
+    for node in found.sample:
+        end = settles(healed(node), scenario.policy)
+        if isinstance(end.machine.state, Watching):
+            assert node.hands_used or node.vouched or in_order(end) is None, in_order(end)
+        else:
+            waits = isinstance(end.machine.state, Blocked | Confirming)
+            by_hand = node.hands_used or node.vouched or scenario.mode is Mode.OBSERVE
+            paused = name_of(end.machine.state) == "paused"
+            assert (waits and by_hand) or paused or _nobody_left(end), end
+
+
+def _nobody_left(end):
+    """A primary that our guard holds down, or that nobody started again."""
+    return isinstance(end.machine.state, Blocked)
+
+
+def test_every_declared_transition_happens_and_no_other():
+    seen: set[tuple[type[State], type[State]]] = set()
+    for name in SCENARIOS:
+        seen |= findings(name).transitions
+    declared = transitions()
+    words = lambda pairs: sorted(f"{name_of(a)} -> {name_of(b)}" for a, b in pairs)  # noqa: E731
+    assert words(seen - declared) == []
+    assert words(declared - seen) == []
