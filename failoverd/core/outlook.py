@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from failoverd.core.decision import cooldown_remaining_s, terms_of
 from failoverd.core.election import elect
 from failoverd.core.events import Now
+from failoverd.core.model import NodeName, Outcome
+from failoverd.core.operator import in_procedure
 from failoverd.core.policy import Mode, Policy
 from failoverd.core.situation import Machine
-from failoverd.core.states import Paused
+from failoverd.core.states import Paused, name_of
+
+DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +29,36 @@ def outlook(m: Machine, now: Now, policy: Policy) -> Outlook:
     if m.memory.primary is None:
         return Outlook("nothing", "the primary is not known yet", ("no primary is known",))
     election = elect(m.view, m.memory, policy, terms_of(None, policy, None, None))
-    obstacles: list[str] = []
+    obstacles = (*_by_rule(m, now, policy), *_without_proof(m, m.memory.primary))
     if election.candidate is None:
-        obstacles.append(f"no candidate: {election.sentence}")
-    if m.memory.primary not in m.memory.calibrations:
-        obstacles.append(
-            f"no fence proof: the host of {m.memory.primary} has not seen its server alive yet"
-        )
-    if not m.memory.seen_healthy:
-        obstacles.append("the primary was never seen healthy")
-    remaining = cooldown_remaining_s(m, now, policy)
-    if remaining > 0:
-        obstacles.append(f"cooldown for another {remaining:.0f} s (failoverd ack ends it)")
-    if isinstance(m.state, Paused):
-        obstacles.append(f"paused by {m.state.by} (failoverd resume ends it)")
-    if policy.mode is not Mode.AUTOMATIC:
-        obstacles.append(f"mode is {policy.mode}: it would wait for an operator")
-    if election.candidate is None:
-        return Outlook("nothing", "no standby could take over", tuple(obstacles))
+        nobody = f"no candidate: {election.sentence}"
+        return Outlook("nothing", "no standby could take over", (*obstacles, nobody))
     would = f"fence {m.memory.primary} and promote {election.candidate}"
     loss = election.loss.sentence if election.loss is not None else "unknown"
-    return Outlook(would, f"{election.sentence}; would be lost: {loss}", tuple(obstacles))
+    return Outlook(would, f"{election.sentence}; would be lost: {loss}", obstacles)
+
+
+def _by_rule(m: Machine, now: Now, policy: Policy) -> Iterator[str]:
+    if in_procedure(m):
+        yield f"a failover is under way ({name_of(m.state)})"
+    if isinstance(m.state, Paused):
+        yield f"paused by {m.state.by} (failoverd resume ends it)"
+    if policy.mode is not Mode.AUTOMATIC:
+        yield f"mode is {policy.mode}: it would wait for an operator"
+    if not m.memory.seen_healthy:
+        yield "the primary was never seen healthy"
+    remaining = cooldown_remaining_s(m, now, policy)
+    if remaining > 0:
+        yield f"cooldown for another {remaining:.0f} s (failoverd ack ends it)"
+    today = [at for at in m.failovers if at > now.wall - DAY_S]
+    if len(today) >= policy.max_per_day:
+        yield f"{len(today)} automatic failovers in a day are enough (failoverd ack starts anew)"
+
+
+def _without_proof(m: Machine, primary: NodeName) -> Iterator[str]:
+    """What could not be fenced cannot be failed over from."""
+    look = m.view.report(primary).host.look
+    if primary not in m.memory.calibrations:
+        yield f"no fence proof: the host of {primary} has not seen its server alive yet"
+    elif look.outcome not in (Outcome.OK, Outcome.NOT_TRIED):
+        yield f"no fence proof: the host of {primary} does not answer ({look.outcome})"

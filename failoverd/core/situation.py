@@ -195,9 +195,9 @@ def _note_entry(m: Machine, state: State, now: Now) -> Machine:
         case Settling(primary=primary, confirmed=confirmed) if primary != m.memory.primary:
             return _confirmed(m, primary, confirmed, now)
         case Starting():
-            return replace(m, memory=replace(m.memory, primary=None))
+            return _incident_over(_superseded(m))
         case Watching() if m.memory.primary is None:
-            return _incident_over(_identified(m))
+            return _identified(m)
         case Watching() | Blocked(returns_to=None):
             return _incident_over(m)
         case _:
@@ -237,8 +237,15 @@ def _incident_over(m: Machine) -> Machine:
     return replace(m, incident=None, asked=frozenset(), asked_at=None)
 
 
+def _superseded(m: Machine) -> Machine:
+    """Somebody else has made another primary; whoever was fenced or asked is none."""
+    fenced = {n for n, j in m.jobs.items() if j.job is Job.OWED_UNGUARD} | m.asked
+    jobs = {**m.jobs, **{n: NodeJob(Job.QUARANTINED, m.epoch) for n in fenced}}
+    return replace(m, memory=replace(m.memory, primary=None), jobs=jobs)
+
+
 def _identified(m: Machine) -> Machine:
-    """The only writable node is the primary; whoever was fenced or asked before it is not."""
+    """The only writable node is the primary."""
     name = sole_writable(m.view, m.memory)
     server = m.view.report(name).server if name is not None else None
     if name is None or server is None:
@@ -252,9 +259,7 @@ def _identified(m: Machine) -> Machine:
         seen_healthy=answered_writable(m.view.report(name)),
         promise=None,
     )
-    superseded = {n for n, j in m.jobs.items() if j.job is Job.OWED_UNGUARD} | m.asked
-    jobs = {**m.jobs, **{n: NodeJob(Job.QUARANTINED, m.epoch) for n in superseded}}
-    return replace(m, memory=memory, jobs={n: j for n, j in jobs.items() if n != name})
+    return replace(m, memory=memory, jobs={n: j for n, j in m.jobs.items() if n != name})
 
 
 def seen_since(view: ClusterView, instant: Instant) -> ClusterView:

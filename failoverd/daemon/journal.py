@@ -197,12 +197,8 @@ class Journal:
         return self._read(read, cluster, number, version)
 
     def _told(self, cluster: str, row: tuple[Any, ...]) -> Told:
-        number, version, at, _, entry, machine, view = row
-
-        def read() -> Told:
-            return Told(WallTime(at), loads(Entry, entry), machine, view)
-
-        return self._read(read, cluster, number, version)
+        number, version, at, _, entry, _, _ = row
+        return self._read(lambda: Told(WallTime(at), loads(Entry, entry)), cluster, number, version)
 
     def _read(self, read: Callable[[], T], cluster: str, number: int, version: int) -> T:
         where = f"record {number} of cluster {cluster}"

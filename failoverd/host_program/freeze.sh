@@ -6,45 +6,36 @@ freeze_statements() {
 	frozen="failoverd_frozen_$FD_epoch"
 	waiting="exists (select from pg_stat_wal_receiver)
 		or current_setting('primary_conninfo') <> '' or current_setting('primary_slot_name') <> '$frozen'"
-	cat <<-SQL
-		select not pg_is_in_recovery() as primary \gset
-		\if :primary
-		  select 'primary=yes';
-		  \quit
-		\endif
-		select 'timeline=' || greatest(
-		         (select received_tli from pg_stat_wal_receiver),
-		         (select timeline_id from pg_control_checkpoint()),
-		         (select min_recovery_end_timeline from pg_control_recovery()));
-		alter system set primary_slot_name = '$frozen';
-		alter system set primary_conninfo = '';
-		alter system set max_standby_archive_delay = 0;
-		alter system set max_standby_streaming_delay = 0;
-		select pg_reload_conf() as reloaded \gset
-		select $waiting as waiting \gset
-	SQL
+	printf '%s\n' 'select not pg_is_in_recovery() as primary \gset' \
+		'\if :primary' \
+		"select 'primary=yes';" \
+		'\quit' \
+		'\endif' \
+		"select 'timeline=' || greatest((select received_tli from pg_stat_wal_receiver),
+			(select timeline_id from pg_control_checkpoint()),
+			(select min_recovery_end_timeline from pg_control_recovery()));" \
+		"alter system set primary_slot_name = '$frozen';" \
+		"alter system set primary_conninfo = '';" \
+		'alter system set max_standby_archive_delay = 0;' \
+		'alter system set max_standby_streaming_delay = 0;' \
+		'select pg_reload_conf() as reloaded \gset' \
+		"select $waiting as waiting \\gset"
 	# A session reads new settings between its statements only, so no loop on the server will do.
 	for pause in 0.002 0.005 0.01 0.02 0.02 0.02 0.02 0.05 0.05 0.05 0.05 0.1 0.1 0.1 0.1 0.1 0.2 0.2 0.2 \
 		0.2 0.2 0.4 0.4 0.4; do
-		cat <<-SQL
-			\if :waiting
-			  select pg_sleep($pause);
-			  select $waiting as waiting \gset
-			\endif
-		SQL
+		printf '%s\n' '\if :waiting' "select pg_sleep($pause);" "select $waiting as waiting \\gset" '\endif'
 	done
-	cat <<-SQL
-		select 'position=' || greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) where not :'waiting'::bool;
-	SQL
+	echo "select 'position=' || greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+		where not :'waiting'::bool;"
 }
 
 verb_freeze() {
 	may_act
-	said=$(freeze_statements | sql) || finish $EXIT_NOT_DONE not_frozen "$(complaint "$said")"
+	said=$(freeze_statements | sql) || finish "$EXIT_NOT_DONE" not_frozen "$(complaint "$said")"
 	case $said in
-	*primary=yes*) finish $EXIT_NOT_DONE not_frozen "it is not in recovery" ;;
+	*primary=yes*) finish "$EXIT_NOT_DONE" not_frozen "it is not in recovery" ;;
 	*position=*) ;;
-	*) finish $EXIT_NOT_DONE not_frozen "its WAL receiver did not stop within 3 s" ;;
+	*) finish "$EXIT_NOT_DONE" not_frozen "its WAL receiver did not stop within 3 s" ;;
 	esac
 	printf '%s\n' "$said" | grep -E '^(position|timeline)='
 	finish 0 frozen ""
@@ -53,7 +44,6 @@ verb_freeze() {
 # restore SETTING: the statement that puts it back; fails where its old value was not given.
 restore() {
 	eval "unset=\${FD_restore_${1}_unset-} given=\${FD_restore_${1}_b64+yes} value=\${FD_restore_${1}_b64-}"
-	# shellcheck disable=SC2154 # set by the eval above
 	if [ "$unset" = yes ]; then
 		printf 'alter system reset %s;\n' "$1"
 	elif [ "$given" = yes ]; then
@@ -71,18 +61,18 @@ restore_statements() {
 	for setting in primary_conninfo max_standby_archive_delay max_standby_streaming_delay primary_slot_name; do
 		restore "$setting" || return 1
 	done
-	echo "select pg_reload_conf() as reloaded \gset"
+	echo 'select pg_reload_conf();'
 }
 
 # An older epoch's freeze is undone, too; a newer one's is safe, since this host keeps the epoch.
 verb_thaw() {
 	need base64
 	may_act
-	frozen=$(echo "select $(in_auto_conf "'primary_slot_name'") like 'failoverd\_frozen\_%'" | sql) ||
-		finish $EXIT_NOT_DONE not_thawed "$(complaint "$frozen")"
+	frozen=$(echo "select starts_with($(in_auto_conf "'primary_slot_name'"), 'failoverd_frozen_')" | sql) ||
+		finish "$EXIT_NOT_DONE" not_thawed "$(complaint "$frozen")"
 	[ "$frozen" = t ] || finish 0 not_frozen ""
 	statements=$(restore_statements) || cannot "the settings to put back are not all given"
 	printf '%s\n' "$statements" | sql >/dev/null ||
-		finish $EXIT_NOT_DONE not_thawed "its settings could not be put back"
+		finish "$EXIT_NOT_DONE" not_thawed "its settings could not be put back"
 	finish 0 thawed ""
 }

@@ -5,7 +5,7 @@ lay_guard() {
 	read_guard
 	laid=$(date +%s)
 	case $GUARD in
-	foreign) finish $EXIT_FOREIGN_GUARD foreign_guard "a standby.signal that is not ours lies in $DATA: a standby by right" ;;
+	foreign) finish "$EXIT_FOREIGN_GUARD" foreign_guard "a standby.signal that is not ours lies in $DATA: a standby by right" ;;
 	ours)
 		# It has been there since it was first laid: a server started since then is a standby.
 		is_number "$(marker laid_at)" && laid=$(marker laid_at)
@@ -23,7 +23,7 @@ lay_guard() {
 }
 
 guard_or_finish() {
-	lay_guard 2>/dev/null || finish $EXIT_NOT_DONE not_guarded "the guard could not be written in $DATA"
+	lay_guard 2>/dev/null || finish "$EXIT_NOT_DONE" not_guarded "the guard could not be written in $DATA"
 }
 
 verb_guard() {
@@ -40,21 +40,21 @@ verb_unguard() {
 	may_act
 	read_guard
 	case $GUARD in
-	foreign) finish $EXIT_FOREIGN_GUARD foreign_guard "the standby.signal in $DATA is not ours" ;;
+	foreign) finish "$EXIT_FOREIGN_GUARD" foreign_guard "the standby.signal in $DATA is not ours" ;;
 	none)
 		rm -f "$DATA/failoverd.guard"
 		finish 0 unguarded ""
 		;;
 	esac
 	[ -z "$FD_incident" ] || [ "$(marker incident)" = "$FD_incident" ] ||
-		finish $EXIT_FOREIGN_GUARD foreign_guard "the guard is of incident $(marker incident), not $FD_incident"
+		finish "$EXIT_FOREIGN_GUARD" foreign_guard "the guard is of incident $(marker incident), not $FD_incident"
 	scan
 	if [ -n "$PROCESSES" ]; then
 		recovering=$(echo 'select pg_is_in_recovery()' | sql)
 		[ "$recovering" = f ] ||
-			finish $EXIT_ALIVE alive "a server runs there in recovery, or does not say: stop it first"
+			finish "$EXIT_ALIVE" alive "a server runs there in recovery, or does not say: stop it first"
 	fi
-	rm -f "$DATA/standby.signal" && sync "$DATA" && rm -f "$DATA/failoverd.guard" && sync "$DATA" ||
-		finish $EXIT_NOT_DONE not_unguarded "the guard could not be removed from $DATA"
+	{ rm -f "$DATA/standby.signal" && sync "$DATA" && rm -f "$DATA/failoverd.guard" && sync "$DATA"; } ||
+		finish "$EXIT_NOT_DONE" not_unguarded "the guard could not be removed from $DATA"
 	finish 0 unguarded ""
 }

@@ -3,10 +3,9 @@ verb_log() {
 	need tail base64
 	is_number "${FD_since:-0}" || cannot "since is not a number of bytes"
 	file=$FD_server_log
-	[ -n "$file" ] || file=$(sql <<-'SQL'
-		select case when log like '/%' then log else current_setting('data_directory') || '/' || log end
-		  from pg_current_logfile() as log
-	SQL
+	[ -n "$file" ] || file=$(
+		echo "select case when log like '/%' then log else current_setting('data_directory') || '/' || log end
+			from pg_current_logfile() as log" | sql
 	) || file=
 	if [ -z "$file" ] || [ ! -f "$file" ] || [ ! -r "$file" ]; then
 		say readable no

@@ -3,8 +3,8 @@
 # The data directory, resolved: /proc/PID/cwd knows no symbolic links.
 find_data_dir() {
 	DATA=$(readlink -f "$FD_data_dir") || DATA=
-	[ -n "$DATA" ] && [ -f "$DATA/PG_VERSION" ] ||
-		finish $EXIT_NO_DATA_DIR no_data_dir "no data directory at $FD_data_dir"
+	{ [ -n "$DATA" ] && [ -f "$DATA/PG_VERSION" ]; } ||
+		finish "$EXIT_NO_DATA_DIR" no_data_dir "no data directory at $FD_data_dir"
 	identity=$(stat -c '%u %g %d:%i' "$DATA") || cannot "cannot stat $DATA"
 	OWNER=${identity%% *}
 	DIRECTORY_IDENTITY=${identity##* }
@@ -27,18 +27,19 @@ read_control() {
 
 parse_control() {
 	SYSTEM_IDENTIFIER='' CONTROL_STATE='' CONTROL_TIMELINE='' CHECKPOINT_LSN=''
-	while IFS=: read -r key value; do
+	IFS=$LINE_END
+	for line in $said; do
+		value=${line#*:}
 		value=${value#"${value%%[! ]*}"}
-		case $key in
-		'Database system identifier') SYSTEM_IDENTIFIER=$value ;;
-		'Database cluster state') CONTROL_STATE=$value ;;
-		"Latest checkpoint's TimeLineID") CONTROL_TIMELINE=$value ;;
-		'Latest checkpoint location') CHECKPOINT_LSN=$value ;;
+		case $line in
+		'Database system identifier:'*) SYSTEM_IDENTIFIER=$value ;;
+		'Database cluster state:'*) CONTROL_STATE=$value ;;
+		"Latest checkpoint's TimeLineID:"*) CONTROL_TIMELINE=$value ;;
+		'Latest checkpoint location:'*) CHECKPOINT_LSN=$value ;;
 		esac
-	done <<-CONTROL
-		$said
-	CONTROL
-	[ -n "$SYSTEM_IDENTIFIER" ] && [ -n "$CONTROL_STATE" ] || cannot "pg_controldata was not understood"
+	done
+	unset IFS
+	{ [ -n "$SYSTEM_IDENTIFIER" ] && [ -n "$CONTROL_STATE" ]; } || cannot "pg_controldata was not understood"
 }
 
 # STATE of /proc/PID/stat and PARENT; fails where the process has ended.
@@ -50,7 +51,7 @@ read_stat() {
 	PARENT=${stat%% *}
 }
 
-# PostgreSQL processes whose working directory is the data directory: "PID STATE PARENT" a line.
+# PostgreSQL processes whose working directory is the data directory: PID:STATE:PARENT a line.
 # Zombies are nobody. Fails where a process of the owner cannot be looked into: what is not seen
 # is not absent.
 processes() {
@@ -64,7 +65,7 @@ processes() {
 		read_stat "$process" || continue
 		case $STATE in Z | X | x) continue ;; esac
 		if directory=$(readlink "$process/cwd" 2>/dev/null); then
-			[ "${directory% (deleted)}" != "$DATA" ] || printf '%s %s %s\n' "${process#/proc/}" "$STATE" "$PARENT"
+			[ "${directory% (deleted)}" != "$DATA" ] || printf '%s:%s:%s\n' "${process#/proc/}" "$STATE" "$PARENT"
 		elif read_stat "$process"; then
 			case $STATE in Z | X | x) continue ;; esac
 			return 1
@@ -80,12 +81,10 @@ scan() {
 
 # each_process COMMAND...: call it with PID STATE PARENT of every process; stops where it fails.
 each_process() {
-	[ -n "$PROCESSES" ] || return 0
-	while read -r pid state parent; do
-		"$@" "$pid" "$state" "$parent" || return 1
-	done <<-FOUND
-		$PROCESSES
-	FOUND
+	for found in $PROCESSES; do
+		pid=${found%%:*} state=${found#*:}
+		"$@" "$pid" "${state%:*}" "${found##*:}" || return 1
+	done
 }
 
 is_not_stopped() {
@@ -95,7 +94,7 @@ is_not_stopped() {
 some_are_stopped() { ! each_process is_not_stopped; }
 
 is_in_scan() {
-	printf '%s\n' "$PROCESSES" | grep -q "^$1 "
+	case $LINE_END$PROCESSES in *"$LINE_END$1:"*) ;; *) return 1 ;; esac
 }
 
 # Line N of postmaster.pid.
@@ -110,8 +109,11 @@ find_postmaster() {
 # A child of the postmaster gives itself the title "postgres: ..."; the postmaster keeps the
 # command line it was started with. Source: src/backend/utils/misc/ps_status.c.
 is_child() {
-	title=$(head -c 10 "/proc/$1/cmdline" 2>/dev/null | tr -d '\0')
-	[ "$title" = 'postgres: ' ] || [ ! -d "/proc/$1" ]
+	title=$(head -c 10 "/proc/$1/cmdline" 2>/dev/null) || {
+		[ ! -d "/proc/$1" ]
+		return
+	}
+	case $title in 'postgres: ' | '') ;; *) return 1 ;; esac # it has none while it exits
 }
 
 # A postmaster lives, named in postmaster.pid or not; orphaned backends alone are not that.
@@ -137,16 +139,20 @@ read_guard() {
 	fi
 }
 
+# By the host's wall clock, to the second, as postmaster.pid has it.
+started_after_guard() {
+	find_postmaster || return 1
+	started=$(pid_file 3)
+	laid=$(marker laid_at)
+	is_number "$started" && is_number "$laid" && [ "$started" -gt "$laid" ]
+}
+
+belongs_to_postmaster() { [ "$1" = "$POSTMASTER" ] || [ "$3" = "$POSTMASTER" ]; }
+
 # Somebody (a unit with Restart=) started it again after the guard was laid: it is a standby, and
 # no process of an earlier life is left beside it.
 runs_under_guard() {
 	read_guard
-	[ "$GUARD" = ours ] && find_postmaster || return 1
-	started=$(pid_file 3)
-	laid=$(marker laid_at)
-	is_number "$started" && is_number "$laid" && [ "$started" -gt "$laid" ] || return 1
-	each_process belongs_to_postmaster || return 1
-	[ "$(echo 'select pg_is_in_recovery()' | sql)" = t ]
+	[ "$GUARD" = ours ] && started_after_guard && each_process belongs_to_postmaster &&
+		[ "$(echo 'select pg_is_in_recovery()' | sql)" = t ]
 }
-
-belongs_to_postmaster() { [ "$1" = "$POSTMASTER" ] || [ "$3" = "$POSTMASTER" ]; }

@@ -8,7 +8,21 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-_FILES = ("prologue", "status", "guard", "stop", "freeze", "reach", "dispatch")
+_FILES = (
+    "prologue",
+    "look",
+    "right",
+    "status",
+    "guard",
+    "stop",
+    "start",
+    "settings",
+    "freeze",
+    "promote",
+    "reach",
+    "log",
+    "dispatch",
+)
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 

@@ -13,7 +13,7 @@ unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGPASSFILE PGSERVICE
 : "${FD_verb=}" "${FD_nonce=}" "${FD_data_dir=}" "${FD_bin_dir=}" "${FD_port=}"
 : "${FD_system_identifier=}" "${FD_socket_dir=}" "${FD_superuser=postgres}" "${FD_become=}"
 : "${FD_service=}" "${FD_state_dir=}" "${FD_epoch=}" "${FD_incident=}" "${FD_boot_id=}"
-: "${FD_expires=}" "${FD_mode=}" "${FD_fast_seconds=5}" "${FD_host=}" "${FD_server_log=}" "${FD_since=}"
+: "${FD_expires=}" "${FD_mode=}" "${FD_fast_seconds=5}" "${FD_host=}" "${FD_server_log=}" "${FD_since=}" "${FD_seconds=1}"
 
 EXIT_WRONG_CLUSTER=10
 EXIT_NOT_DONE=11
@@ -23,6 +23,9 @@ EXIT_STALE_EPOCH=14
 EXIT_EXPIRED=15
 EXIT_CANNOT=16
 EXIT_FOREIGN_GUARD=17
+
+LINE_END='
+'
 
 say() { printf '%s=%s\n' "$1" "$2"; }
 
@@ -36,7 +39,7 @@ finish() {
 
 first_line() { printf '%s\n' "$1" | head -n 1; }
 
-cannot() { finish $EXIT_CANNOT cannot "$1"; }
+cannot() { finish "$EXIT_CANNOT" cannot "$1"; }
 
 need() {
 	for tool in "$@"; do
@@ -48,6 +51,7 @@ is_number() {
 	case $1 in '' | *[!0-9]*) return 1 ;; esac
 }
 
+say begin "$FD_nonce" # what a login shell has said before is not ours
 cd / || cannot "there is no root directory"
 is_number "$FD_port" || cannot "no port was given"
 is_number "$FD_fast_seconds" || cannot "fast_seconds is not a number"

@@ -2,10 +2,10 @@
 verb_promote() {
 	may_act
 	allowed=$(echo "select pg_is_in_recovery() and current_setting('primary_slot_name') = 'failoverd_frozen_$FD_epoch'" | sql) ||
-		finish $EXIT_NOT_DONE not_promoted "$(complaint "$allowed")"
-	[ "$allowed" = t ] || finish $EXIT_NOT_DONE not_promoted "it is not a standby frozen for epoch $FD_epoch"
+		finish "$EXIT_NOT_DONE" not_promoted "$(complaint "$allowed")"
+	[ "$allowed" = t ] || finish "$EXIT_NOT_DONE" not_promoted "it is not a standby frozen for epoch $FD_epoch"
 	# shellcheck disable=SC2086 # a prefix of words
 	said=$(timeout -k 1 10 $FD_become "$FD_bin_dir/pg_ctl" -D "$DATA" -W promote 2>&1 </dev/null) ||
-		finish $EXIT_NOT_DONE not_promoted "pg_ctl: $(first_line "$said")"
+		finish "$EXIT_NOT_DONE" not_promoted "pg_ctl: $(first_line "$said")"
 	finish 0 asked ""
 }

@@ -12,18 +12,15 @@ verb_settings() {
 	check_identity
 	slot=$(in_auto_conf "'primary_slot_name'")
 	said=$(
-		sql <<-SQL
-			select 'already_frozen=yes' where $slot like 'failoverd\_frozen\_%';
-			select 'saved_' || name || coalesce(
-			         '_b64=' || translate(encode(convert_to($(in_auto_conf n.name), 'UTF8'), 'base64'), chr(10), ''),
-			         '_unset=yes')
-			  from unnest(string_to_array('$FROZEN_SETTINGS', ' ')) as n(name);
-		SQL
-	) || finish $EXIT_NOT_DONE not_read "$(complaint "$said")"
+		echo "select 'already_frozen=yes' where starts_with($slot, 'failoverd_frozen_');
+			select 'saved_' || name || coalesce('_b64=' || translate(encode(convert_to(
+			         $(in_auto_conf n.name), 'UTF8'), 'base64'), chr(10), ''), '_unset=yes')
+			  from unnest(string_to_array('$FROZEN_SETTINGS', ' ')) as n(name);" | sql
+	) || finish "$EXIT_NOT_DONE" not_read "$(complaint "$said")"
 	case $said in
 	already_frozen=yes*)
 		say already_frozen yes
-		finish $EXIT_NOT_DONE already_frozen "it is frozen already, and its own settings are not known here"
+		finish "$EXIT_NOT_DONE" already_frozen "it is frozen already, and its own settings are not known here"
 		;;
 	esac
 	printf '%s\n' "$said" | grep '^saved_'

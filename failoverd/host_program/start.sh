@@ -17,6 +17,6 @@ verb_start() {
 		read_control
 	fi
 	facts
-	find_postmaster || finish $EXIT_NOT_DONE not_started "the server did not start: see its log"
+	find_postmaster || finish "$EXIT_NOT_DONE" not_started "the server did not start: see its log"
 	finish 0 started ""
 }

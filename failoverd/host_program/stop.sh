@@ -44,36 +44,49 @@ stop_immediately() {
 	wait_empty 200
 }
 
+# A unit may start it anew, each time; once that is after the guard, it is a standby: no more of it.
 kill_all() {
 	read_now
 	give_up=$((NOW + 300))
-	while [ -n "$PROCESSES" ] && [ "$NOW" -lt "$give_up" ]; do
+	while [ -n "$PROCESSES" ] && [ "$NOW" -lt "$give_up" ] && ! started_after_guard; do
 		each_process kill_one KILL
 		wait_empty 10
 	done
+	while [ -n "$PROCESSES" ] && [ "$NOW" -lt "$give_up" ] && ! runs_under_guard; do
+		sleep 0.1
+		scan
+		read_now
+	done
+}
+
+stopped_under_guard() {
+	facts
+	say in_recovery_under_guard yes
+	finish 0 stopped ""
 }
 
 verb_stop() {
 	case $FD_mode in fast | immediate | dead_only) ;; *) cannot "no such mode of stop: $FD_mode" ;; esac
 	may_act
 	scan
-	if [ "$FD_mode" = dead_only ] && postmaster_lives && ! runs_under_guard; then
+	under_guard=no
+	if runs_under_guard; then
+		under_guard=yes
+	elif [ "$FD_mode" = dead_only ] && postmaster_lives; then
 		facts
-		finish $EXIT_ALIVE alive "a postmaster runs there"
+		finish "$EXIT_ALIVE" alive "a postmaster runs there"
 	fi
 	guard_or_finish
-	if [ -n "$PROCESSES" ] && runs_under_guard; then
-		facts
-		say in_recovery_under_guard yes
-		finish 0 stopped ""
-	fi
+	[ "$under_guard" = no ] || stopped_under_guard
+	scan # again: what started before the guard was there may write
 	if [ -n "$PROCESSES" ] && [ "$FD_mode" = fast ] && ! some_are_stopped; then stop_fast; fi
 	[ -z "$PROCESSES" ] || [ "$FD_mode" = dead_only ] || stop_immediately
 	[ -z "$PROCESSES" ] || kill_all
-	find_data_dir
+	read_control
+	[ -z "$PROCESSES" ] || ! runs_under_guard || stopped_under_guard
 	facts
-	[ -z "$PROCESSES" ] || finish $EXIT_NOT_DONE not_stopped "processes are left that even SIGKILL does not end"
-	! listens || finish $EXIT_NOT_DONE not_stopped "something still listens on port $FD_port"
-	[ "$GUARD" = ours ] || finish $EXIT_NOT_DONE not_stopped "the guard was taken away meanwhile"
+	[ -z "$PROCESSES" ] || finish "$EXIT_NOT_DONE" not_stopped "processes are left that even SIGKILL does not end"
+	! listens || finish "$EXIT_NOT_DONE" not_stopped "something still listens on port $FD_port"
+	[ "$GUARD" = ours ] || finish "$EXIT_NOT_DONE" not_stopped "the guard was taken away meanwhile"
 	finish 0 stopped ""
 }

@@ -34,8 +34,9 @@ from failoverd.core.events import (
     Trigger,
 )
 from failoverd.core.incident import IncidentOutcome, loss_of, outcome_of, trigger_of
-from failoverd.core.machine import COMMANDED, transitions
+from failoverd.core.machine import transitions
 from failoverd.core.model import Look, NodeName, NodeReport, Outcome
+from failoverd.core.operator import COMMANDED
 from failoverd.core.outlook import outlook
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Job, Machine
@@ -71,7 +72,7 @@ STEPS: Mapping[type[State], str] = {
 ROLES = ("primary", "standby", "unknown")
 KINDS = ("held", "fresh", "write", "host", "local_socket", "reach_primary")
 FAILURES = tuple(o for o in Outcome if o not in (Outcome.OK, Outcome.NOT_TRIED))
-NO_JOB = "none"
+NO_JOB = "ok"
 RUNG = "stop"
 """The only rung of the fencing ladder that there is."""
 

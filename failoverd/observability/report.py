@@ -68,7 +68,7 @@ def document(cluster: str, epoch: int, told: Told) -> dict[str, Any]:
         "procedure": [
             {"step": step, "done": done, "evidence": said} for step, done, said in _procedure(told)
         ],
-        "server_log": [line for _, entry in told for line in getattr(entry, 'server_log', ())],
+        "server_log": [line for _, entry in told for line in getattr(entry, "server_log", ())],
     }
 
 
@@ -117,7 +117,7 @@ def markdown(cluster: str, epoch: int, told: Told) -> str:
 
 
 def _server_log(told: Told) -> list[str]:
-    found = [line for _, entry in told for line in getattr(entry, 'server_log', ())]
+    found = [line for _, entry in told for line in getattr(entry, "server_log", ())]
     if not found:
         return ["not readable: set `server_log` to the path of the server's log file"]
     return ["```", *found, "```"]

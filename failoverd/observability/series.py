@@ -125,7 +125,7 @@ class Series:
                                    " it with a refusal.", "node")  # fmt: skip
         self.node_role = self._gauge("node_role", "1 for the role last seen.", "node", "role")
         self.node_job = self._gauge(
-            "node_job", "1 for what is owed to a node; `none`: nothing.", "node", "job"
+            "node_job", "1 for what is owed to a node; `ok`: nothing.", "node", "job"
         )
         self.probe_duration = self._histogram(
             "probe_duration_seconds",
@@ -205,10 +205,14 @@ class Series:
     def documentation(self) -> str:
         """docs/metrics.md, whole."""
         table = [
-            f"| `{name}` | {kind} | {', '.join(f'`{one}`' for one in labels)} | {meaning} |"
+            f"| `{name}` | {kind} | {_listed(labels)} | {meaning} |"
             for name, kind, labels, meaning in sorted(self._rows)
         ]
         return "\n".join([*_HEAD, *table, ""])
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    return ", ".join(f"`{one}`" for one in labels) or "none"
 
 
 _HEAD = (

@@ -7,10 +7,10 @@ from typing import Any
 from failoverd.core.decision import cooldown_remaining_s
 from failoverd.core.diagnosis import ROW_OF, diagnose
 from failoverd.core.events import Now
-from failoverd.core.incident import Entry
 from failoverd.core.model import Lsn, NodeName, NodeReport, ServerFacts
 from failoverd.core.outlook import outlook
 from failoverd.core.policy import Policy
+from failoverd.core.sentences import state_sentence
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, name_of
 
@@ -22,7 +22,7 @@ def status_document(name: str, m: Machine, now: Now, policy: Policy) -> dict[str
     return {
         "cluster": name,
         "state": str(name_of(m.state)),
-        "sentence": str(m.state)[:200],
+        "sentence": state_sentence(m),
         "since_s": round(max(0.0, now.monotonic - m.entered_at), 3),
         "diagnosis": str(diagnosis) if diagnosis is not None else None,
         "diagnosis_sentence": ROW_OF[diagnosis].sentence if diagnosis is not None else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,7 +26,10 @@ _SECRET = ("restore_", "saved_")
 
 @dataclass(frozen=True, slots=True)
 class HostAnswer:
-    """What came back. `outcome` is OK only if the whole answer, with our nonce, arrived."""
+    """What came back. `outcome` is OK only if the whole answer, with our nonce, arrived.
+
+    Anything else means that nobody knows what was done, if anything.
+    """
 
     outcome: Outcome
     exit_status: int | None
@@ -75,12 +78,18 @@ class Call:
         return " ".join((self.verb, *shown))
 
     def answer(self, exit_status: int | None, output: str, duration_s: float) -> HostAnswer:
-        """Read what a host printed. No exit status, or not our nonce last: it was lost."""
-        fields = _fields(output)
-        complete = exit_status is not None and fields.get("nonce", ("",))[-1] == self.nonce
-        outcome = Outcome.OK if complete else Outcome.LOST
-        said = "\n".join(line for line in output.splitlines() if not _untold(line))
-        return HostAnswer(outcome, exit_status, fields, self._run(said, duration_s, exit_status))
+        """Read what a host printed. No exit status, or not our nonce last: nobody knows."""
+        lines = output.rstrip("\n").split("\n")
+        begin = f"begin={self.nonce}"
+        if begin in lines:  # what a login shell said before is not the program's
+            lines = lines[lines.index(begin) + 1 :]
+        if exit_status is not None and lines[-1] == f"nonce={self.nonce}":
+            outcome = Outcome.OK
+        else:
+            outcome = _CUT_OFF.get(exit_status, Outcome.LOST)
+        said = "\n".join(line for line in lines if not _untold(line))
+        run = self._run(said, duration_s, exit_status)
+        return HostAnswer(outcome, exit_status, _fields(lines), run)
 
     def failed(self, outcome: Outcome, words: str, duration_s: float) -> HostAnswer:
         """Nothing came back, for this reason."""
@@ -94,13 +103,22 @@ def _secret(key: str) -> bool:
     return key.startswith(_SECRET)
 
 
+_CUT_OFF: Mapping[int | None, Outcome] = {
+    124: Outcome.TIMED_OUT,
+    137: Outcome.TIMED_OUT,
+    126: Outcome.MISCONFIGURED,
+    127: Outcome.MISCONFIGURED,
+}
+"""Exit statuses of a program that did not get to its last line. Source: timeout(1), sh(1)."""
+
+
 def _untold(line: str) -> bool:
     return _secret(line) or line.startswith("nonce=")
 
 
-def _fields(output: str) -> dict[str, tuple[str, ...]]:
+def _fields(lines: Sequence[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    for line in output.splitlines():
+    for line in lines:
         key, equals, value = line.partition("=")
         if equals:
             found[key] = (*found.get(key, ()), value)
@@ -121,7 +139,7 @@ def _facts(answer: HostAnswer, seen_at: Instant) -> HostFacts:
     pid = answer.field("postmaster_pid")
     checkpoint = answer.field("checkpoint_lsn")
     guard_epoch = answer.field("guard_epoch")
-    state = answer.field("control_state")
+    state = _present(answer, "control_state")
     known = state in ControlState.__members__.values()
     return HostFacts(
         seen_at=seen_at,

@@ -16,9 +16,10 @@ from failoverd.core.events import (
     Trigger,
     Woke,
 )
-from failoverd.core.incident import EntryKind, IncidentOutcome, durable_change, state_sentence
+from failoverd.core.incident import EntryKind, IncidentOutcome, durable_change
 from failoverd.core.machine import effects
 from failoverd.core.model import Epoch, Instant
+from failoverd.core.sentences import state_sentence
 from failoverd.core.states import StateName, name_of
 from tests.unit.story import PG1, PG2, Story, dead, failover, well
 

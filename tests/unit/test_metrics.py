@@ -1,0 +1,218 @@
+"""What is served is what happened, from the first event on, and is documented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from failoverd.core.events import OperatorPause, StillAlive
+from failoverd.core.machine import transitions
+from failoverd.core.model import NodeName
+from failoverd.core.policy import NodePolicy
+from failoverd.core.states import name_of
+from failoverd.observability.metrics import Metrics
+from tests.unit.story import POLICY, Story, dead, failover, well
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+
+def told(story, metrics=None):
+    """The metrics after a story, as a daemon would have kept them."""
+    if metrics is None:
+        metrics = Metrics()
+        metrics.seed("main", story.policy, {})
+    for before, event, after, _, now in story.steps:
+        view = getattr(event, "view", None)
+        for report in view.nodes.values() if view is not None else ():
+            metrics.probed("main", report, before)
+        metrics.stepped("main", before, event, after, now, story.policy)
+    return metrics
+
+
+def served(metrics):
+    """Every sample by name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.exposition().decode())
+        for sample in family.samples
+    }
+
+
+def value(metrics, name, **labels):
+    return served(metrics)[name, frozenset({"cluster": "main", **labels}.items())]
+
+
+def chosen(metrics, name, label):
+    """The members whose series are 1."""
+    return [
+        dict(labels)[label]
+        for (served_name, labels), amount in served(metrics).items()
+        if served_name == name and amount == 1
+    ]
+
+
+def test_docs_metrics_md_says_what_is_served():
+    assert DOCUMENT.read_text() == Metrics().documentation(), "run: make docs"
+
+
+def test_every_family_that_is_served_is_documented():
+    document = DOCUMENT.read_text()
+    text = told(failover()).exposition().decode()
+    for family in text_string_to_metric_families(text):
+        if family.name.startswith("failoverd_"):
+            name = family.name + ("_total" if family.type == "counter" else "")
+            assert f"`{name}`" in document
+
+
+def test_every_documented_series_exists_before_anything_happened():
+    metrics = Metrics()
+    metrics.seed("main", POLICY, {})
+    names = {name for name, _ in served(metrics)}
+    absent_where_unknown = {
+        "failoverd_replication_lag_bytes",
+        "failoverd_replication_lag_seconds",
+        "failoverd_wal_at_risk_bytes",
+    }
+    for line in DOCUMENT.read_text().splitlines():
+        if line.startswith("| `failoverd_"):
+            name = line.split("`")[1]
+            found = {name, f"{name}_count"} & names
+            assert found or name in absent_where_unknown, name
+
+
+def test_every_declared_transition_exists_at_zero():
+    metrics = Metrics()
+    metrics.seed("main", POLICY, {})
+    for before, after in transitions():
+        labels = {"from_state": name_of(before), "to_state": name_of(after)}
+        name = "failoverd_state_transitions_total"
+        assert value(metrics, name, **labels, trigger="automatic") == 0
+
+
+def test_a_story_creates_no_transition_that_was_not_there_before():
+    metrics = Metrics()
+    metrics.seed("main", POLICY, {})
+    before = {key for key in served(metrics) if "transitions" in key[0]}
+    told(failover(), metrics)
+    paused = Story().all_well()
+    paused.happens(OperatorPause("alice"))
+    told(paused, metrics)
+    assert {key for key in served(metrics) if "transitions" in key[0]} == before
+
+
+def test_counters_go_on_from_the_journal():
+    metrics = Metrics()
+    metrics.seed(
+        "main",
+        POLICY,
+        {("watching", "suspect", "automatic"): 7},
+        {("automatic", "succeeded"): 3},
+    )
+    told(failover(), metrics)
+    labels = {"from_state": "watching", "to_state": "suspect", "trigger": "automatic"}
+    assert value(metrics, "failoverd_state_transitions_total", **labels) == 8
+    ended = {"trigger": "automatic", "outcome": "succeeded"}
+    assert value(metrics, "failoverd_failovers_total", **ended) == 4
+
+
+def test_exactly_one_state_is_one():
+    story = failover()
+    for steps in range(1, len(story.steps) + 1):
+        part = replace(story, steps=story.steps[:steps])
+        assert chosen(told(part), "failoverd_state", "state") == [
+            name_of(story.steps[steps - 1][2].state)
+        ]
+
+
+def test_after_a_failover_the_other_node_is_the_primary():
+    metrics = told(failover())
+    assert chosen(metrics, "failoverd_primary", "node") == ["pg2"]
+    assert value(metrics, "failoverd_timeline") == 2
+    assert value(metrics, "failoverd_node_job", node="pg1", job="quarantined") == 1
+    assert value(metrics, "failoverd_node_job", node="pg1", job="ok") == 0
+    assert value(metrics, "failoverd_wal_lost_bytes") == 0
+
+
+def test_a_failover_is_timed_from_the_first_failed_look():
+    story = failover()
+    metrics = told(story)
+    first = next(
+        at.monotonic for *_, entry, at in story.steps if entry and "suspect" in entry.sentence
+    )
+    last = next(at.monotonic for *_, entry, at in story.steps if entry and entry.outcome)
+    took = value(metrics, "failoverd_failover_duration_seconds_sum")
+    assert took == pytest.approx(last - first, abs=0.03)
+    assert value(metrics, "failoverd_failover_duration_seconds_count") == 1
+
+
+@pytest.mark.parametrize(
+    "step", ["detect", "fence", "elect", "salvage", "promote", "confirm", "redirect"]
+)
+def test_each_step_of_a_failover_is_timed(step):
+    metrics = told(failover())
+    assert value(metrics, "failoverd_step_duration_seconds_count", step=step) == 1
+
+
+def test_each_fence_counts_by_its_result():
+    metrics = told(failover())
+    told(Story().all_well().primary_dies().answers(StillAlive), metrics)
+    name = "failoverd_fence_attempts_total"
+    assert value(metrics, name, node="pg1", rung="stop", outcome="fenced") == 1
+    assert value(metrics, name, node="pg1", rung="stop", outcome="still_alive") == 1
+    ended = {"trigger": "automatic", "outcome": "cancelled"}
+    assert value(metrics, "failoverd_failovers_total", **ended) == 1
+
+
+def test_a_look_that_is_reported_again_counts_once():
+    metrics = told(Story().all_well(1))
+    story = Story().all_well(1)
+    report = dead(NodeName("pg1"), 2, 200.0)
+    for _ in range(3):
+        metrics.probed("main", report, story.machine)
+    labels = {"node": "pg1", "kind": "fresh", "outcome": "refused"}
+    assert value(metrics, "failoverd_probe_failures_total", **labels) == 1
+    assert value(metrics, "failoverd_node_up", node="pg1") == 0
+
+
+def test_the_lag_of_a_standby_that_does_not_answer_is_absent_and_not_zero():
+    story = Story().all_well()
+    metrics = told(story)
+    behind = well(NodeName("pg2"), 9, story.at, lsn=0x3000000)
+    metrics.probed("main", behind, story.machine)
+    assert value(metrics, "failoverd_replication_lag_bytes", node="pg2") == 0x148
+    assert value(metrics, "failoverd_wal_at_risk_bytes", node="pg2") == 0x148
+    assert value(metrics, "failoverd_replication_lag_seconds", node="pg2") == 0.25
+    metrics.probed("main", dead(NodeName("pg2"), 10, story.at), story.machine)
+    assert not [key for key in served(metrics) if key[0] == "failoverd_replication_lag_bytes"]
+
+
+def test_a_node_that_was_removed_is_forgotten():
+    story = Story().all_well()
+    metrics = told(story)
+    policy = replace(POLICY, nodes={"pg1": NodePolicy("192.0.2.11")})
+    before, event, after, _, now = story.steps[-1]
+    metrics.stepped("main", before, event, after, now, policy)
+    assert not [key for key in served(metrics) if ("node", "pg2") in key[1]]
+
+
+def test_a_refused_reload_counts_and_does_not_move_the_time():
+    metrics = Metrics()
+    metrics.reloaded(ok=True, at=1234.0)
+    metrics.reloaded(ok=False, at=9999.0)
+    found = served(metrics)
+    at = "failoverd_last_config_reload_success_timestamp_seconds"
+    assert found[at, frozenset()] == 1234.0
+    refused = frozenset({("outcome", "refused")})
+    assert found["failoverd_config_reloads_total", refused] == 1
+
+
+def test_readiness_is_one_only_where_nothing_is_in_the_way():
+    story = Story().all_well()
+    assert value(told(story), "failoverd_ready") == 1
+    story.happens(OperatorPause("alice"))
+    metrics = told(story)
+    assert value(metrics, "failoverd_ready") == 0
+    assert value(metrics, "failoverd_paused") == 1
