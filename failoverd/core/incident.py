@@ -14,6 +14,7 @@ from failoverd.core.diagnosis import diagnose
 from failoverd.core.election import elect
 from failoverd.core.events import (
     Confirmed,
+    EffectFailed,
     Election,
     Event,
     Observed,
@@ -55,7 +56,7 @@ class IncidentOutcome(enum.StrEnum):
 
     SUCCEEDED = "succeeded"
     CANCELLED = "cancelled"
-    """The primary turned out alive: everything was taken back."""
+    """The primary turned out alive, or somebody else acted: everything was taken back."""
     REVERTED = "reverted"
     """Nobody could take over after all: everything was taken back, and it is blocked."""
     REFUSED = "refused"
@@ -96,7 +97,7 @@ def describe(before: Machine, event: Event, after: Machine, policy: Policy) -> E
     parts = [heard(event)]
     if moved:
         parts.append(entered(before, after, election))
-        parts = parts[1:] if parts[0] in parts[1] else parts
+        parts = parts[1:] if _said_already(event, parts) else parts
     if not any(parts):
         parts = [learnt(_changed(before.memory, after.memory))]
     result = event.result if isinstance(event, Replied) else None
@@ -117,6 +118,13 @@ def describe(before: Machine, event: Event, after: Machine, policy: Policy) -> E
         server_log_unreadable="" if confirmed is None else confirmed.server_log_unreadable,
         seen=_seen(before, after),
     )
+
+
+def _said_already(event: Event, parts: list[str]) -> bool:
+    """The state that was entered gives the answer as its reason."""
+    reason = event.result.evidence.sentence if isinstance(event, Replied) else ""
+    failed = isinstance(event, Replied) and isinstance(event.result, EffectFailed)
+    return parts[0] in parts[1] or (failed and reason in parts[1])
 
 
 def _kind(event: Event, *, entered: bool) -> EntryKind:
@@ -189,13 +197,12 @@ _NOT_CALLED_FOR = frozenset({BlockReason.SPLIT_BRAIN, BlockReason.DEMOTED})
 
 
 def _refused(before: Machine, event: Event, after: Machine) -> bool:
+    """Called for and not begun; once, however often it is looked at again."""
     if before.incident is not None or not isinstance(after.state, Blocked):
         return False
-    if isinstance(event, OperatorFailover):
-        return before.state != after.state
-    if isinstance(before.state, Blocked) or after.state.reason in _NOT_CALLED_FOR:
+    if after.state.reason in _NOT_CALLED_FOR or before.visit == after.visit:
         return False
-    return before.visit != after.visit
+    return isinstance(event, OperatorFailover) or not isinstance(before.state, Blocked)
 
 
 def _diagnosis(m: Machine, policy: Policy) -> str:

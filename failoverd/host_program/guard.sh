@@ -8,10 +8,10 @@ lay_guard() {
 	foreign) finish "$EXIT_FOREIGN_GUARD" foreign_guard "a standby.signal that is not ours lies in $DATA: a standby by right" ;;
 	ours)
 		# It has been there since it was first laid: a server started since then is a standby.
-		is_number "$(marker laid_at)" && laid=$(marker laid_at)
+		! is_number "$GUARD_LAID_AT" || laid=$GUARD_LAID_AT
 		;;
 	esac
-	if [ "$GUARD" != ours ] || [ "$(marker epoch)/$(marker incident)" != "$FD_epoch/$FD_incident" ]; then
+	if [ "$GUARD" != ours ] || [ "$GUARD_EPOCH/$GUARD_INCIDENT" != "$FD_epoch/$FD_incident" ]; then
 		printf 'epoch=%s\nincident=%s\nboot_id=%s\nlaid_at_uptime=%s\nlaid_at=%s\n' \
 			"$FD_epoch" "$FD_incident" "$BOOT_ID" "$UPTIME" "$laid" >"$DATA/failoverd.guard.new" &&
 			sync "$DATA/failoverd.guard.new" &&
@@ -46,8 +46,8 @@ verb_unguard() {
 		finish 0 unguarded ""
 		;;
 	esac
-	[ -z "$FD_incident" ] || [ "$(marker incident)" = "$FD_incident" ] ||
-		finish "$EXIT_FOREIGN_GUARD" foreign_guard "the guard is of incident $(marker incident), not $FD_incident"
+	[ -z "$FD_incident" ] || [ "$GUARD_INCIDENT" = "$FD_incident" ] ||
+		finish "$EXIT_FOREIGN_GUARD" foreign_guard "the guard is of incident $GUARD_INCIDENT, not $FD_incident"
 	scan
 	if [ -n "$PROCESSES" ]; then
 		recovering=$(echo 'select pg_is_in_recovery()' | sql)

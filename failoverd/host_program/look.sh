@@ -2,7 +2,9 @@
 
 # The data directory, resolved: /proc/PID/cwd knows no symbolic links.
 find_data_dir() {
-	DATA=$(readlink -f "$FD_data_dir") || DATA=
+	DATA=
+	! cd -P "${FD_data_dir:-/nowhere}" 2>/dev/null || DATA=$PWD
+	cd / || cannot "there is no root directory"
 	{ [ -n "$DATA" ] && [ -f "$DATA/PG_VERSION" ]; } ||
 		finish "$EXIT_NO_DATA_DIR" no_data_dir "no data directory at $FD_data_dir"
 	identity=$(stat -c '%u %g %d:%i' "$DATA") || cannot "cannot stat $DATA"
@@ -51,32 +53,46 @@ read_stat() {
 	PARENT=${stat%% *}
 }
 
-# PostgreSQL processes whose working directory is the data directory: PID:STATE:PARENT a line.
-# Zombies are nobody. Fails where a process of the owner cannot be looked into: what is not seen
-# is not absent.
-processes() {
-	case $ME in
-	0) candidates=$(find /proc -maxdepth 1 -name '[0-9]*' 2>/dev/null) ;;
-	*) candidates=$(find /proc -maxdepth 1 -name '[0-9]*' -user "$OWNER" 2>/dev/null) ;;
-	esac
-	for process in $candidates; do
+# PROCESSES: those of PostgreSQL whose working directory is the data directory, PID:STATE:PARENT a
+# line. Zombies are nobody. Where a process of the owner cannot be looked into there is no answer:
+# what is not seen is not absent.
+scan() {
+	[ -r /proc/self/stat ] || cannot "/proc is not mounted"
+	PROCESSES=
+	set +f
+	for process in /proc/[0-9]*; do
 		{ read -r name <"$process/comm"; } 2>/dev/null || continue
 		case $name in postgres | postmaster) ;; *) continue ;; esac
 		read_stat "$process" || continue
 		case $STATE in Z | X | x) continue ;; esac
-		if directory=$(readlink "$process/cwd" 2>/dev/null); then
-			[ "${directory% (deleted)}" != "$DATA" ] || printf '%s:%s:%s\n' "${process#/proc/}" "$STATE" "$PARENT"
-		elif read_stat "$process"; then
-			case $STATE in Z | X | x) continue ;; esac
-			return 1
+		if works_here "$process"; then
+			PROCESSES=$PROCESSES${PROCESSES:+$LINE_END}${process#/proc/}:$STATE:$PARENT
 		fi
 	done
-	return 0
+	set -f
 }
 
-scan() {
-	[ -r /proc/self/stat ] || cannot "/proc is not mounted"
-	PROCESSES=$(processes) || cannot "a PostgreSQL process cannot be looked into as $(id -un)"
+# By device and inode; by name where the directory was removed under a running server. A process
+# that is just ending has no working directory any more, for a moment.
+works_here() {
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		# shellcheck disable=SC3013 # dash, bash, ksh and busybox have -ef
+		[ ! "$1/cwd" -ef "$DATA" ] || return 0
+		if directory=$(readlink "$1/cwd" 2>/dev/null); then
+			[ "$directory" = "$DATA" ] || [ "$directory" = "$DATA (deleted)" ]
+			return
+		fi
+		! is_gone_or_foreign "$1" || return 1
+		sleep 0.02
+	done
+	cannot "a PostgreSQL process cannot be looked into as $(id -un)"
+}
+
+is_gone_or_foreign() {
+	read_stat "$1" || return 0
+	case $STATE in Z | X | x) return 0 ;; esac
+	owner=$(stat -c %u "$1" 2>/dev/null) || return 0
+	[ "$owner" != "$OWNER" ]
 }
 
 # each_process COMMAND...: call it with PID STATE PARENT of every process; stops where it fails.
@@ -97,12 +113,17 @@ is_in_scan() {
 	case $LINE_END$PROCESSES in *"$LINE_END$1:"*) ;; *) return 1 ;; esac
 }
 
-# Line N of postmaster.pid.
-pid_file() { sed -n "$1{s/ *\$//;p;}" "$DATA/postmaster.pid" 2>/dev/null; }
+# PID_FILE_PID and PID_FILE_STARTED, in seconds since 1970: lines 1 and 3 of postmaster.pid.
+read_pid_file() {
+	PID_FILE_PID='' PID_FILE_STARTED=''
+	[ -r "$DATA/postmaster.pid" ] || return 0
+	{ { read -r PID_FILE_PID && read -r _ && read -r PID_FILE_STARTED; } <"$DATA/postmaster.pid"; } 2>/dev/null || :
+}
 
 # POSTMASTER: the PID in postmaster.pid, if the scan has it too: a stale file may name a stranger.
 find_postmaster() {
-	POSTMASTER=$(pid_file 1)
+	read_pid_file
+	POSTMASTER=$PID_FILE_PID
 	is_number "$POSTMASTER" && is_in_scan "$POSTMASTER"
 }
 
@@ -122,14 +143,13 @@ postmaster_lives() { find_postmaster || ! each_process is_child; }
 # A socket that listens on the port, of any address. Source: proc(5), /proc/net/tcp, state 0A.
 listens() {
 	[ -r /proc/net/tcp ] || cannot "/proc/net/tcp is not readable"
-	cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-		grep -q "^ *[0-9]*: [0-9A-F]*:$(printf '%04X' "$FD_port") [0-9A-F]*:[0-9A-F]* 0A "
+	grep -q -s "^ *[0-9]*: [0-9A-F]*:$(printf '%04X' "$FD_port") [0-9A-F]*:[0-9A-F]* 0A " /proc/net/tcp /proc/net/tcp6
 }
 
-marker() { sed -n "s/^$1=//p" "$DATA/failoverd.guard" 2>/dev/null | head -n 1; }
-
-# GUARD: none, ours, or foreign: a standby.signal without our marker, so a standby by right.
+# GUARD: none, ours, or foreign: a standby.signal without our marker, so a standby by right. And
+# what our marker says.
 read_guard() {
+	GUARD_EPOCH='' GUARD_INCIDENT='' GUARD_LAID_AT=''
 	if [ ! -e "$DATA/standby.signal" ]; then
 		GUARD=none
 	elif [ -f "$DATA/failoverd.guard" ]; then
@@ -137,14 +157,22 @@ read_guard() {
 	else
 		GUARD=foreign
 	fi
+	[ -r "$DATA/failoverd.guard" ] || return 0
+	{
+		while IFS='=' read -r key value; do
+			case $key in
+			epoch) GUARD_EPOCH=$value ;;
+			incident) GUARD_INCIDENT=$value ;;
+			laid_at) GUARD_LAID_AT=$value ;;
+			esac
+		done <"$DATA/failoverd.guard"
+	} 2>/dev/null || :
 }
 
 # By the host's wall clock, to the second, as postmaster.pid has it.
 started_after_guard() {
 	find_postmaster || return 1
-	started=$(pid_file 3)
-	laid=$(marker laid_at)
-	is_number "$started" && is_number "$laid" && [ "$started" -gt "$laid" ]
+	is_number "$PID_FILE_STARTED" && is_number "$GUARD_LAID_AT" && [ "$PID_FILE_STARTED" -gt "$GUARD_LAID_AT" ]
 }
 
 belongs_to_postmaster() { [ "$1" = "$POSTMASTER" ] || [ "$3" = "$POSTMASTER" ]; }

@@ -3,6 +3,7 @@ facts() {
 	read_boot
 	read_guard
 	read_epoch
+	read_pid_file
 	say boot_id "$BOOT_ID"
 	say uptime "$UPTIME"
 	say user "$(id -un)"
@@ -12,12 +13,12 @@ facts() {
 	say control_timeline "$CONTROL_TIMELINE"
 	say checkpoint_lsn "$CHECKPOINT_LSN"
 	each_process say_process
-	say postmaster_pid "$(pid_file 1)"
-	say postmaster_started "$(pid_file 3)"
+	say postmaster_pid "$PID_FILE_PID"
+	say postmaster_started "$PID_FILE_STARTED"
 	if listens; then say listener yes; else say listener no; fi
 	say guard "$GUARD"
-	say guard_epoch "$(marker epoch)"
-	say guard_incident "$(marker incident)"
+	say guard_epoch "$GUARD_EPOCH"
+	say guard_incident "$GUARD_INCIDENT"
 	say epoch "$SEEN_EPOCH"
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,7 +34,7 @@ class HostAnswer:
 
     outcome: Outcome
     exit_status: int | None
-    fields: Mapping[str, tuple[str, ...]]
+    fields: Mapping[str, tuple[str, ...]] = dataclasses.field(repr=False)
     run: CommandRun
 
     def field(self, name: str) -> str:
@@ -65,7 +66,7 @@ class Call:
 
     node: NodeName
     verb: str
-    arguments: Mapping[str, str]
+    arguments: Mapping[str, str] = dataclasses.field(repr=False)
     nonce: str
 
     @property

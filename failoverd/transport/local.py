@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from failoverd.core.model import NodeName, Outcome
 from failoverd.host_program.program import program
 from failoverd.transport.host import Call, HostAnswer
-from failoverd.transport.outcome import os_outcome
 from failoverd.transport.postgres import Monotonic
 
 KILL_GRACE_S = 1.0
@@ -33,14 +32,16 @@ class LocalHost:
         self, verb: str, arguments: Mapping[str, str], *, timeout_s: float
     ) -> HostAnswer:
         call = Call(self._node, verb, arguments, secrets.token_hex(16))
+        text = program(call.sent)
         began = self._monotonic()
         try:
             async with asyncio.timeout(timeout_s):
-                exit_status, output = await _run(program(call.sent), timeout_s)
+                exit_status, output = await _run(text, timeout_s)
         except TimeoutError:
             return call.failed(Outcome.TIMED_OUT, "no answer in time", self._monotonic() - began)
         except OSError as error:
-            return call.failed(os_outcome(error), str(error), self._monotonic() - began)
+            # No process, no descriptor, no sh: whatever it is, it is this machine's fault.
+            return call.failed(Outcome.OUR_FAULT, str(error), self._monotonic() - began)
         return call.answer(exit_status, output, self._monotonic() - began)
 
     async def close(self) -> None:
@@ -62,12 +63,18 @@ async def _run(text: bytes, timeout_s: float) -> tuple[int | None, str]:
     )
     try:
         output, _ = await process.communicate(text)
-    except BaseException:
-        # Out of time, or cancelled: nothing of it may go on, and nothing may be left to reap.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(KILL_GRACE_S):
-                await process.wait()
-        raise
+    finally:
+        if process.returncode is None:
+            await _end(process)
     return process.returncode, output.decode(errors="replace")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Out of time, or cancelled: nothing of it may go on, and nothing may be left to reap."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(KILL_GRACE_S):
+            await process.wait()
+    # What ran as another user may have outlived that, with our pipes in its hands.
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001

@@ -121,7 +121,7 @@ def _postmaster_died(error: asyncpg.PostgresError) -> bool:
     return told == "be-secure.c" or "postmaster exit" in str(error)
 
 
-def os_outcome(error: BaseException) -> Outcome:  # noqa: PLR0911 - a table
+def os_outcome(error: BaseException) -> Outcome:
     """What the operating system, or a library on top of it, said."""
     match error:
         case TimeoutError():

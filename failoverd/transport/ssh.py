@@ -1,21 +1,22 @@
 """A host over SSH: one warm connection, each call bounded, host keys always verified.
 
 A command whose connection dies has no exit status and raises nothing; that is unknown,
-never done. After a time-out the connection is dropped, since an sshd that hangs would
-swallow the next call, too.
+never done. After a time-out the next call makes a new connection, since an sshd that
+hangs would swallow it, too; calls that are under way keep the old one until they end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
-from failoverd.core.model import NodeName, Outcome
+from failoverd.core.model import NodeName
 from failoverd.host_program.program import program
 from failoverd.transport.host import Call, HostAnswer
 from failoverd.transport.outcome import ssh_outcome
@@ -23,11 +24,12 @@ from failoverd.transport.postgres import Monotonic
 
 SESSIONS_AT_ONCE = 6
 """OpenSSH allows ten a connection by default (MaxSessions)."""
+CLOSE_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class SshAddress:
-    """Where and as whom to log in. Without `known_hosts` there is no connection."""
+    """Where and as whom to log in. Raises ValueError without `known_hosts`."""
 
     host: str
     port: int
@@ -35,6 +37,25 @@ class SshAddress:
     key_file: Path
     known_hosts: Path
     connect_timeout_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        files: tuple[object, ...] = (self.key_file, self.known_hosts)
+        if not all(isinstance(file, Path) for file in files):
+            # To asyncssh no known_hosts means: verify nothing.
+            raise ValueError("SSH needs a key file and a file of known host keys")
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """A connection, and how many calls are using it."""
+
+    connection: asyncssh.SSHClientConnection
+    calls: int = 0
+    dropped: bool = False
+
+    @property
+    def usable(self) -> bool:
+        return not self.dropped and not self.connection.is_closed()
 
 
 class SshHost:
@@ -44,8 +65,8 @@ class SshHost:
         self._node = node
         self._address = address
         self._monotonic = monotonic
-        self._connection: asyncssh.SSHClientConnection | None = None
-        self._connecting = asyncio.Lock()
+        self._line: _Line | None = None
+        self._attempt: asyncio.Task[_Line] | None = None
         self._sessions = asyncio.Semaphore(SESSIONS_AT_ONCE)
 
     @property
@@ -56,51 +77,83 @@ class SshHost:
         self, verb: str, arguments: Mapping[str, str], *, timeout_s: float
     ) -> HostAnswer:
         call = Call(self._node, verb, arguments, secrets.token_hex(16))
+        text = program(call.sent)
         began = self._monotonic()
-        connection: asyncssh.SSHClientConnection | None = None
         try:
-            async with asyncio.timeout(timeout_s), self._sessions:
-                connection = await self._connected()
-                exit_status, output = await _run(connection, program(call.sent), timeout_s)
-        except (OSError, asyncssh.Error) as error:
+            async with asyncio.timeout(timeout_s), self._sessions, self._connected() as line:
+                exit_status, output = await _run(line.connection, text, timeout_s)
+                line.dropped = line.dropped or exit_status is None
+        except (OSError, ValueError, asyncssh.Error) as error:
             outcome, words = ssh_outcome(error)
-            self._drop(connection)
             return call.failed(outcome, words, self._monotonic() - began)
-        answer = call.answer(exit_status, output, self._monotonic() - began)
-        if answer.outcome is not Outcome.OK:
-            self._drop(connection)
-        return answer
+        return call.answer(exit_status, output, self._monotonic() - began)
 
-    async def _connected(self) -> asyncssh.SSHClientConnection:
-        async with self._connecting:
-            if self._connection is not None and not self._connection.is_closed():
-                return self._connection
-            address = self._address
-            self._connection = await asyncssh.connect(
-                address.host,
-                address.port,
-                username=address.user,
-                client_keys=[str(address.key_file)],
-                known_hosts=str(address.known_hosts),
-                config=None,
-                agent_path=None,
-                connect_timeout=address.connect_timeout_s,
-                login_timeout=address.connect_timeout_s,
-                keepalive_interval=5,
-                keepalive_count_max=2,
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[_Line]:
+        """The warm connection, or a new one. Whatever fails on it is its end for later calls."""
+        if self._line is None or not self._line.usable:
+            self._line = await self._new_line()
+        line = self._line
+        line.calls += 1
+        try:
+            yield line
+        except BaseException:
+            line.dropped = True
+            raise
+        finally:
+            line.calls -= 1
+            if line.dropped and not line.calls:
+                line.connection.abort()
+
+    async def _new_line(self) -> _Line:
+        """One attempt at a time, which all who wait share, and which outlives those who give up.
+
+        It is bounded by the connect time limit: a host that is slow to log in to would never
+        be reached if each short look began anew.
+        """
+        if self._attempt is None:
+            self._attempt = asyncio.create_task(self._connect(), name=f"ssh {self._node}")
+            self._attempt.add_done_callback(self._attempted)
+        return await asyncio.shield(self._attempt)
+
+    def _attempted(self, attempt: asyncio.Task[_Line]) -> None:
+        self._attempt = None
+        if not attempt.cancelled() and attempt.exception() is None:
+            self._line = attempt.result()
+
+    async def _connect(self) -> _Line:
+        address = self._address
+        async with asyncio.timeout(address.connect_timeout_s):
+            return _Line(
+                await asyncssh.connect(
+                    address.host,
+                    address.port,
+                    username=address.user,
+                    client_keys=[str(address.key_file)],
+                    known_hosts=str(address.known_hosts),
+                    config=None,
+                    agent_path=None,
+                    preferred_auth="publickey",
+                    connect_timeout=address.connect_timeout_s,
+                    login_timeout=address.connect_timeout_s,
+                    keepalive_interval=5,
+                    keepalive_count_max=2,
+                )
             )
-            return self._connection
-
-    def _drop(self, connection: asyncssh.SSHClientConnection | None) -> None:
-        """Only the connection that failed: another call may have made a new one already."""
-        if connection is not None and connection is self._connection:
-            self._connection = None
-            connection.abort()
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
+        """Everything of it is gone within a second or two."""
+        attempt = self._attempt
+        if attempt is not None:
+            attempt.cancel()
+            await asyncio.wait([attempt], timeout=CLOSE_GRACE_S)
+        line, self._line = self._line, None
+        if line is not None:
+            line.dropped = True
+            line.connection.abort()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_GRACE_S):
+                    await line.connection.wait_closed()
 
 
 async def _run(

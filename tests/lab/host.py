@@ -158,7 +158,8 @@ class Host:
 
     def _is_ours(self, outer_pid: int, outer_parent: int) -> bool:
         for pid in (outer_pid, outer_parent):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            # PermissionError: PID 1 of the machine, whom an orphan of another run fell to.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
                 return Path(f"/proc/{pid}/ns/pid").stat().st_ino == self._pid_namespace
         return False
 

@@ -285,7 +285,7 @@ class DatabaseHost(Host):
 
         def stopped() -> bool:
             signal_all(self, "postgres", signal.SIGSTOP)
-            return {process.state for process in self.processes("postgres")} <= {"T"}
+            return {process.state for process in self.processes("postgres")} <= {"T", "Z"}
 
         wait_until(stopped, 5, f"the server of {self.name} is frozen")
 

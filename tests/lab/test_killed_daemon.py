@@ -26,7 +26,11 @@ AT_LEAST = 8
 
 @pytest.mark.parametrize("injection", [BEFORE, AFTER], ids=["before", "after"])
 def test_killed_at_each_journal_write_of_a_failover_it_finishes_after_a_restart(lab, injection):
-    pg1, pg2 = lab.pair()
+    pg1 = lab.database_host("pg1", "192.0.2.11")
+    pg2 = lab.database_host("pg2", "192.0.2.12")
+    pg1.initdb_primary()
+    pg2.clone_from(pg1)
+    make_synchronous(pg1, "pg2")
     lab.monitor.write_config([pg1, pg2], failover={"cooldown": "1ms", "max_per_day": 1000})
     primary, standby = pg1, pg2
     for write in itertools.count(1):

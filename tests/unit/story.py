@@ -21,6 +21,7 @@ from failoverd.core.effects import (
 )
 from failoverd.core.events import (
     Confirmed,
+    EffectFailed,
     Event,
     Fenced,
     FrozenAt,
@@ -210,6 +211,8 @@ def answer(effect: Effect, now: Now, other: dict[str, type]) -> Result:
                 evidence("no process of its data directory is left"),
             )  # fmt: skip
             return Fenced(proof)
+        case ReadSettings() if "EffectFailed" in other:
+            return EffectFailed("not_read", evidence("its settings could not be read"))
         case ReadSettings():
             return SettingsRead(SAVED, said)
         case Freeze(node=node, saved=saved):

@@ -153,3 +153,38 @@ def test_an_answer_that_came_too_late_is_told_and_changes_nothing():
 def test_where_it_stands_can_be_said_in_every_state():
     for _, _, after, _, _ in failover().steps:
         assert state_sentence(after).startswith(name_of(after.state))
+
+
+def test_a_failover_that_had_to_be_taken_back_is_reverted():
+    story = Story().all_well().primary_dies()
+    story.answers(EffectFailed)
+    for _ in range(4):
+        story.answers(EffectFailed)
+    assert outcomes(story) == [IncidentOutcome.REVERTED]
+    assert name_of(story.machine.state) is StateName.BLOCKED
+
+
+def test_a_command_that_changes_nothing_is_noted_as_one():
+    story = Story().all_well()
+    story.happens(OperatorResume("bob"))
+    assert story.entries[-1].kind is EntryKind.COMMAND
+    assert story.entries[-1].outcome is None
+
+
+def test_a_split_brain_is_no_refused_failover():
+    story = Story().all_well()
+    writable = replace(well(PG1, 9, story.at), name=PG2)
+    for number in range(9, 12):
+        story.at += 1
+        other = replace(writable, round=number)
+        story.sees(well(PG1, number, story.at), other)
+    assert name_of(story.machine.state) is StateName.BLOCKED
+    assert outcomes(story) == []
+
+
+def test_a_failure_that_blocks_is_told_once():
+    story = Story().all_well().primary_dies()
+    (fence,) = effects(story.machine)
+    failed = EffectFailed("timed_out", Evidence("no answer from pg1"), "failoverd fenced pg1")
+    story.happens(Replied(story.machine.visit, fence, failed))
+    assert story.entries[-1].sentence.count("no answer from pg1") == 1
