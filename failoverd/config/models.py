@@ -112,8 +112,6 @@ class Detection(Section):
 
     interval: Duration = duration("1s")
     """From the beginning of one round of looks to the next."""
-    fresh_interval: Duration = duration("1s")
-    """How often a fresh connection is made beside the held session."""
     timeout: Duration = duration("1s")
     """For each look."""
     failures: Annotated[int, Field(ge=2, le=1000)] = 3
@@ -143,8 +141,6 @@ class Failover(Section):
     """No second automatic failover within this time of the last confirmation."""
     max_per_day: Annotated[int, Field(ge=1)] = 3
     """Automatic failovers in 24 hours."""
-    salvage: bool = True
-    """Bring missing WAL from the old primary's disk (not available in this version: it says so)."""
     on_clean_stop: Annotated[Choice, Field(strict=False)] = Choice.FAILOVER
     """failover | wait, where the primary was shut down cleanly and stays down."""
     on_half_hung: Annotated[Choice, Field(strict=False)] = Choice.WAIT
@@ -158,7 +154,7 @@ class Fencing(Section):
 
     require: Literal["proof"] = "proof"
     """Without a proof nothing is promoted."""
-    ladder: tuple[Literal["stop"], ...] = ("stop",)
+    ladder: list[Literal["stop"]] = ["stop"]
     """The rungs, tried in order; this version has `stop`: guard and stop over SSH."""
 
 
@@ -173,8 +169,6 @@ class Limits(Section):
     """From the request until the standby is out of recovery."""
     confirm: Duration = duration("10s")
     """New timeline and a committed write."""
-    redirect: Duration = duration("10s")
-    """Send the applications over."""
 
 
 class Node(Section):

@@ -80,7 +80,8 @@ def _answered(reply: Replied) -> str:
     node, said = node_of(reply.effect), reply.result.evidence.sentence
     match reply.result:
         case Fenced(proof):
-            return f"proved: {proof.node} is fenced ({proof.kind}): {said}"
+            how = said.removeprefix(f"{proof.node} is fenced: ")
+            return f"proved: {proof.node} is fenced ({proof.kind}): {how}"
         case StillAlive():
             return f"still alive: {said}"
         case SettingsRead():

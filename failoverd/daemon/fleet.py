@@ -18,6 +18,7 @@ from failoverd.core.situation import Machine, restored
 from failoverd.core.states import Settling, Starting, StateName, name_of
 from failoverd.daemon import clock
 from failoverd.daemon.journal import Journal, JournalFailed
+from failoverd.daemon.journal_file import JournalError
 from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.nodes import nodes_of
 from failoverd.daemon.supervisor import Supervisor
@@ -50,7 +51,9 @@ class Fleet:
         latest = self._journal.latest(name)
         machine = Machine() if latest is None else restored(latest, clock.monotonic())
         policy = to_policy(name, section)
-        self._metrics.seed(name, policy, self._journal.transitions(name))
+        self._metrics.seed(
+            name, policy, self._journal.transitions(name), self._journal.failovers(name)
+        )
         return Supervisor(
             name,
             policy,
@@ -171,21 +174,23 @@ class Fleet:
         policy = self.supervisors[cluster].policy
         self._metrics.stepped(cluster, before, event, after, clock.now(), policy)
         log.step_logged(cluster, before, event, after, entry)
-        ended = before.incident is not None and after.incident is None
+        over = before.incident is not None and after.incident is None
         confirmed = isinstance(after.state, Settling) and not isinstance(before.state, Settling)
-        in_vain = ended and not isinstance(before.state, Settling)
-        if before.incident is not None and (in_vain or confirmed):
-            self._report(cluster, before.incident.epoch)
+        if before.incident is not None and (over or confirmed):
+            epoch = before.incident.epoch
+            self._journal.in_background(lambda: self._report(cluster, epoch, say=over))
 
-    def _report(self, cluster: str, epoch: int) -> None:
-        """A report that cannot be written is said, and stops nothing."""
-        told = self._told(cluster, epoch)
+    def _report(self, cluster: str, epoch: int, *, say: bool) -> None:
+        """Off the loop. A report that cannot be written is said, and stops nothing."""
+        directory = self._journal.directory / "reports"
         try:
-            file = report.write(self._journal.directory / "reports", cluster, epoch, told)
-        except OSError as error:
+            told = self._told(cluster, epoch)
+            file = report.write(directory, cluster, epoch, told)
+        except (OSError, JournalError) as error:
             log.logger().error(f"the incident report could not be written: {error}")
             return
-        log.logger().info(f"incident report: {file}", cluster=cluster, incident=epoch)
+        if say:
+            log.logger().info(f"incident report: {file}", cluster=cluster, incident=epoch)
 
     def probed(self, cluster: str, report: NodeReport) -> None:
         self._metrics.probed(cluster, report, self.supervisors[cluster].machine)

@@ -19,7 +19,8 @@ from failoverd.core.states import Paused
 from failoverd.daemon import clock
 from failoverd.daemon.control import serve_control
 from failoverd.daemon.fleet import Fleet
-from failoverd.daemon.journal import Journal, JournalCorrupt, JournalFailed, StateDirectoryInUse
+from failoverd.daemon.journal import Journal
+from failoverd.daemon.journal_file import JournalError
 from failoverd.observability import log
 from failoverd.observability.http import application
 from failoverd.observability.metrics import Metrics
@@ -52,7 +53,7 @@ def run(path: Path) -> int:
     log.start_logging(configuration.daemon.log.level, configuration.daemon.log.format)
     try:
         journal = Journal.open(configuration.daemon.state_dir)
-    except (StateDirectoryInUse, JournalFailed) as error:
+    except JournalError as error:
         log.logger().error(str(error))
         log.stop_logging()
         return 1
@@ -61,7 +62,7 @@ def run(path: Path) -> int:
         asyncio.run(
             Service(fleet, configuration.daemon.listen, configuration.daemon.control_socket).run()
         )
-    except JournalCorrupt as error:
+    except JournalError as error:
         log.logger().error(str(error))
         return 1
     finally:

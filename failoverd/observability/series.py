@@ -94,8 +94,8 @@ class Series:
         self.failovers = self._counter(
             "failovers",
             "Failovers by how they ended, since the journal began: `succeeded` (confirmed),"
-            " `cancelled` (the primary turned out alive, or somebody else acted), `reverted` (nobody could take over"
-            " after the fence), `refused` (called for, and not begun).",
+            " `cancelled` (the primary turned out alive, or somebody else acted), `reverted`"
+            " (nobody could take over after the fence), `refused` (called for, and not begun).",
             "trigger", "outcome",
         )  # fmt: skip
         self.failover_duration = self._histogram(

@@ -129,9 +129,7 @@ Check = Callable[[Node, Node], None]
 def first(policy: Policy, budget: Budget, standbys: int) -> Node:
     """Everybody healthy, looked at and calibrated."""
     world = beginning(standbys)
-    node = Node(
-        Machine(), world, world, BEGAN_AT, (), (), BEGAN_AT, budget, 1
-    )
+    node = Node(Machine(), world, world, BEGAN_AT, (), (), BEGAN_AT, budget, 1)
     for _ in range(3):
         _, node = tick(node, policy)
     assert isinstance(node.machine.state, Watching)
@@ -139,7 +137,12 @@ def first(policy: Policy, budget: Budget, standbys: int) -> Node:
 
 
 def explore(
-    policy: Policy, budget: Budget, check: Check, *, standbys: int = 2, limit: int = 1_000_000,
+    policy: Policy,
+    budget: Budget,
+    check: Check,
+    *,
+    standbys: int = 2,
+    limit: int = 1_000_000,
     sample_every: int = 97,
 ) -> Findings:
     found = Findings()
@@ -248,16 +251,18 @@ def replies(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
         name = f"{type(effect).__name__} of {node_of(effect)}"
         world, result = performed(node.world, effect, Instant(node.now))
         told = answer(replace(node, world=world), visit, effect)
-        yield f"{name}: {type(result).__name__}", happens(
-            told, Replied(visit, effect, result), policy
+        yield (
+            f"{name}: {type(result).__name__}",
+            happens(told, Replied(visit, effect, result), policy),
         )
         if isinstance(result, EffectFailed):
             continue
         budget = node.budget
         if budget.lost_answers and world != node.world:
             lost = replace(told, budget=replace(budget, lost_answers=budget.lost_answers - 1))
-            yield f"{name}: done, answer lost", happens(
-                lost, Replied(visit, effect, FAILED), policy
+            yield (
+                f"{name}: done, answer lost",
+                happens(lost, Replied(visit, effect, FAILED), policy),
             )
         if budget.failures:
             told = answer(node, visit, effect)
@@ -372,7 +377,9 @@ def key(node: Node) -> int:
             node.world,
             node.seen,
             min(LONG, round(node.now - node.seen_at)),
-            tuple(sorted((v == visit, repr_of(e), round(node.now - t)) for v, e, t in node.under_way)),
+            tuple(
+                sorted((v == visit, repr_of(e), round(node.now - t)) for v, e, t in node.under_way)
+            ),
             frozenset(repr_of(e) for v, e in node.answered if v == visit),
             node.budget,
             node.hands_used,
@@ -512,4 +519,3 @@ def in_order(node: Node) -> str | None:
 def policy_of(standbys: int = 2, **changes: object) -> Policy:
     base = Policy(nodes=policies(beginning(standbys)), cooldown_s=5.0, max_per_day=10)
     return replace(base, **changes)  # type: ignore[arg-type]
-

@@ -170,7 +170,9 @@ def report(
         server=facts,
         last_server=facts,
         write=look if server.answers and not server.recovery else Look(),
-        host=HostReport(host, host_facts(server, now) if server.host else None, _local(server, now)),
+        host=HostReport(
+            host, host_facts(server, now) if server.host else None, _local(server, now)
+        ),
         reach_primary=reach,
     )
 
@@ -308,9 +310,7 @@ def _fenced(world: World, effect: Fence, now: Instant) -> tuple[World, Result]:
         world = world.having(effect.node, server)
     state = _control(server)
     checkpoint = Lsn(server.position) if state is ControlState.SHUT_DOWN else None
-    proof = FenceProof(
-        ProofKind.STOPPED, effect.node, effect.epoch, now, state, checkpoint, SAID
-    )
+    proof = FenceProof(ProofKind.STOPPED, effect.node, effect.epoch, now, state, checkpoint, SAID)
     return world, Fenced(proof)
 
 

@@ -42,7 +42,8 @@ class Watched:
         lines = [
             line
             for line in text.splitlines()
-            if line.startswith("failoverd_state_transitions_total{") and 'to_state="fencing"' in line
+            if line.startswith("failoverd_state_transitions_total{")
+            and 'to_state="fencing"' in line
         ]
         assert lines, "the transitions into fencing are not exported"
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)

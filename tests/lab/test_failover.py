@@ -118,7 +118,9 @@ def test_with_nobody_to_take_over_the_primary_is_not_touched(lab):
     w.wait(lambda: not w.status()["nodes"]["pg2"]["up"], 10, "pg2 is down")
     w.pg1.kill9_postmaster()
     w.wait(
-        lambda: (s := w.status())["state"] == "blocked" and s["blocked"]["reason"] == "no_candidate",
+        lambda: (
+            (s := w.status())["state"] == "blocked" and s["blocked"]["reason"] == "no_candidate"
+        ),
         15,
         "nobody can take over",
     )

@@ -13,6 +13,7 @@ import signal
 import pytest
 
 from tests.lab.cluster import Watched
+from tests.lab.host import signal_all
 from tests.lab.lab import make_synchronous
 from tests.lab.machine import wait_until
 
@@ -52,7 +53,7 @@ def _one_failover(lab, primary, standby, injection, write) -> bool:
     strace = _attach(lab, daemon, injection, write)
     primary.kill9_postmaster()
     died = _wait_until_killed_or_over(w, standby, injection)
-    strace.terminate()
+    signal_all(lab.monitor, "strace", signal.SIGKILL)
     strace.wait(10)
     daemon.kill()
     again = lab.monitor.start_daemon()
@@ -70,8 +71,7 @@ def _one_failover(lab, primary, standby, injection, write) -> bool:
 def _wait_until_it_would_work(w, primary) -> None:
     w.lab.monitor.wait_ready(20)
     w.wait(
-        lambda: (s := w.status()).get("primary") == primary.name
-        and not s["outlook"]["obstacles"],
+        lambda: (s := w.status()).get("primary") == primary.name and not s["outlook"]["obstacles"],
         20,
         "a failover would work",
     )
@@ -113,6 +113,8 @@ def _wait_until_killed_or_over(w, standby, injection) -> bool:
     if not _held(w):
         return False
     w.daemon.signal(signal.SIGKILL)
+    # It holds what it traces, also against SIGKILL, until the delay is over.
+    signal_all(w.lab.monitor, "strace", signal.SIGKILL)
     return w.daemon.wait(10) == -signal.SIGKILL
 
 

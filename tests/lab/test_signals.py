@@ -65,9 +65,7 @@ def test_sighup_takes_all_of_a_configuration_or_none_of_it(lab):
     w.wait(lambda: w.status().get("mode") == "manual", 10, "the new mode is in force")
     w.pg1.kill9_postmaster()
     lab.monitor.wait_for_state("suspect", 15)
-    w.wait(
-        lambda: lab.monitor.metric("failoverd_consecutive_failures") >= 6, 30, "long beyond it"
-    )
+    w.wait(lambda: lab.monitor.metric("failoverd_consecutive_failures") >= 6, 30, "long beyond it")
     assert w.failovers_begun() == 0
     assert w.status()["state"] == "suspect"
 

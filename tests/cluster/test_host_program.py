@@ -1,0 +1,622 @@
+"""The program that a database host runs, against real servers and real processes."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from failoverd.core.model import ControlState, Guard, NodeName, Outcome
+from failoverd.demo import postgres
+from failoverd.host_program.program import program
+from failoverd.transport.local import LocalHost
+from tests.cluster import servers
+from tests.cluster.servers import ask_about
+
+SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
+SETTINGS = (
+    "primary_conninfo",
+    "primary_slot_name",
+    "max_standby_archive_delay",
+    "max_standby_streaming_delay",
+)
+
+
+def auto_conf(server):
+    """The settings in force in postgresql.auto.conf, as the last line for each says."""
+    lines = (server.data_dir / "postgresql.auto.conf").read_text().splitlines()
+    pairs = (line.partition(" = ") for line in lines if " = " in line)
+    return {name: value for name, _, value in pairs}
+
+
+def child_of(server):
+    """The PID of some process of the server that is not the postmaster."""
+    return next(pid for pid in postgres.processes(server) if pid != postgres.postmaster_pid(server))
+
+
+@pytest.fixture
+def stranger(room):
+    """A live process named `postgres`, in a directory of its own."""
+    with _sleeper(room, room) as process:
+        yield process
+
+
+def _sleeper(room, directory):
+    """Reaped only when left: until then, once killed, a zombie."""
+    program_file = room / "postgres"
+    if not program_file.exists():
+        shutil.copy(shutil.which("sleep"), program_file)
+    return subprocess.Popen([program_file, "600"], cwd=directory)
+
+
+# -- looking
+
+
+async def test_a_look_agrees_with_what_sql_says_of_the_same_server(primary):
+    facts = await ask_about(primary).facts()
+    backend, started, identifier = postgres.sql(
+        primary,
+        "select pg_postmaster_start_time() is not null, extract(epoch from"
+        " pg_postmaster_start_time())::bigint, system_identifier from pg_control_system();",
+    ).split("|")
+    assert backend == "t"
+    assert facts.postmaster_pid == postgres.postmaster_pid(primary)
+    assert {pid for pid, _ in facts.processes} >= {facts.postmaster_pid, child_of(primary)}
+    assert abs(int(facts.postmaster_started) - int(started)) <= 1
+    assert facts.system_identifier == identifier
+    where = primary.data_dir.stat()
+    assert facts.directory_identity == f"{where.st_dev}:{where.st_ino}"
+    assert facts.control_state is ControlState.IN_PRODUCTION
+    assert (facts.control_timeline, facts.listener, facts.guard) == (1, True, Guard.NONE)
+    assert (facts.epoch, facts.guard_epoch) == (0, None)
+    assert facts.checkpoint_lsn is not None
+
+
+async def test_the_backend_that_sql_names_is_among_the_processes(primary):
+    client = servers.keeps_committing(primary)
+    try:
+        pid = postgres.sql(primary, "select pid from pg_stat_activity where query like 'do %';")
+        facts = await ask_about(primary).facts()
+        assert int(pid) in dict(facts.processes)
+    finally:
+        client.kill()
+        client.communicate()
+
+
+async def test_a_stopped_server_is_seen_as_shut_down_without_processes_or_listener(primary):
+    postgres.stop(primary)
+    facts = await ask_about(primary).facts()
+    assert (facts.processes, facts.listener, facts.postmaster_pid) == ((), False, None)
+    assert facts.control_state is ControlState.SHUT_DOWN
+
+
+async def test_a_data_directory_behind_a_symbolic_link_is_looked_at_all_the_same(primary):
+    link = primary.directory / "link"
+    link.symlink_to(primary.data_dir)
+    answer = await ask_about(primary).call("status", data_dir=str(link))
+    assert len(answer.fields["process"]) == len(postgres.processes(primary))
+
+
+async def test_a_zombie_is_nobody_and_a_shell_in_the_directory_is_not_a_server(primary, room):
+    postgres.stop(primary)
+    asked = ask_about(primary)
+    with subprocess.Popen(["sleep", "600"], cwd=primary.data_dir) as shell:
+        try:
+            assert (await asked.facts()).processes == ()
+        finally:
+            shell.kill()
+    with _sleeper(room, primary.data_dir) as process:
+        servers.wait_until(lambda: postgres.processes(primary) == (process.pid,), "the process")
+        assert [pid for pid, _ in (await asked.facts()).processes] == [process.pid]
+        process.kill()
+        servers.wait_until(lambda: servers.state_letter(process.pid) == "Z", "a zombie")
+        assert (await asked.facts()).processes == ()
+
+
+async def test_what_is_missing_is_named_and_nothing_is_made_up(primary):
+    asked = ask_about(primary)
+    nowhere = await asked.call("status", data_dir="/nowhere/data")
+    assert (nowhere.exit_status, nowhere.field("verdict")) == (12, "no_data_dir")
+    no_tools = await asked.call("status", bin_dir="/nowhere/bin")
+    assert (no_tools.exit_status, no_tools.done) == (16, False)
+    unknown = await asked.call("format")
+    assert unknown.exit_status == 16
+    no_port = await asked.call("status", port="")
+    assert no_port.exit_status == 16
+    no_shell = await asked.act("stop", mode="")
+    assert no_shell.exit_status == 16
+    assert postgres.postmaster_pid(primary)
+
+
+# -- stopping
+
+
+async def test_where_a_postmaster_lives_dead_only_touches_nothing(primary):
+    answer = await ask_about(primary).act("stop", mode="dead_only")
+    assert (answer.exit_status, answer.field("verdict")) == (13, "alive")
+    assert not (primary.data_dir / "standby.signal").exists()
+    assert postgres.sql(primary, "select 1;") == "1"
+
+
+async def test_a_postmaster_without_its_pid_file_is_alive(primary):
+    pid_file = primary.data_dir / "postmaster.pid"
+    pid_file.rename(primary.directory / "kept")
+    answer = await ask_about(primary).act("stop", mode="dead_only")
+    (primary.directory / "kept").rename(pid_file)
+    assert answer.exit_status == 13
+    assert postgres.sql(primary, "select 1;") == "1"
+
+
+async def test_after_a_crash_an_orphan_that_goes_on_committing_is_ended(primary):
+    client = servers.keeps_committing(primary)
+    asked = ask_about(primary)
+    postmaster = postgres.postmaster_pid(primary)
+    try:
+        os.kill(postmaster, signal.SIGKILL)
+        servers.wait_until(lambda: len(postgres.processes(primary)) == 1, "one orphan alone")
+        before = await asked.facts()
+        assert len(before.processes) == 1
+        assert before.listener is False or before.processes
+        answer = await asked.act("stop", mode="dead_only")
+        assert (answer.exit_status, answer.field("verdict")) == (0, "stopped")
+        assert "process" not in answer.fields
+        assert postgres.processes(primary) == ()
+    finally:
+        client.kill()
+        client.communicate()
+    facts = await asked.facts()
+    assert (facts.guard, facts.guard_epoch, facts.listener) == (Guard.OURS, 7, False)
+    assert facts.control_state is ControlState.IN_PRODUCTION
+
+
+@pytest.mark.parametrize("mode", ["immediate", "fast"])
+async def test_a_server_all_of_whose_processes_are_stopped_is_killed_at_once(primary, mode):
+    postgres.signal_all(primary, signal.SIGSTOP)
+    answer = await ask_about(primary).act("stop", mode=mode)
+    assert answer.done
+    assert answer.field("guard") == "ours"
+    assert postgres.processes(primary) == ()
+    # Neither the wait for SIGINT (5 s) nor that for SIGQUIT (2 s).
+    assert answer.run.duration_s < 2
+
+
+async def test_a_postmaster_alone_that_is_stopped_does_not_keep_its_children(primary):
+    os.kill(postgres.postmaster_pid(primary), signal.SIGSTOP)
+    answer = await ask_about(primary).act("stop", mode="immediate")
+    assert answer.done
+    assert postgres.processes(primary) == ()
+
+
+async def test_a_fast_stop_shuts_down_and_an_immediate_one_does_not(primary):
+    asked = ask_about(primary)
+    immediate = await asked.act("stop", mode="immediate")
+    assert immediate.field("control_state") == "in production"
+    (primary.data_dir / "standby.signal").unlink()
+    postgres.start(primary)
+    fast = await asked.act("stop", mode="fast")
+    assert fast.done
+    assert fast.field("control_state") == "shut down"
+
+
+async def test_a_server_that_somebody_stopped_is_guarded_and_stopping_again_does_no_harm(primary):
+    postgres.stop(primary)
+    asked = ask_about(primary)
+    for _ in range(2):
+        answer = await asked.act("stop", mode="dead_only")
+        assert answer.done
+        assert (answer.field("control_state"), answer.field("guard")) == ("shut down", "ours")
+
+
+async def test_something_else_on_the_port_is_no_proof(primary):
+    postgres.stop(primary)
+    other = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", primary.port)
+    async with other:
+        answer = await ask_about(primary).act("stop", mode="dead_only")
+        assert (answer.exit_status, answer.field("listener")) == (11, "yes")
+
+
+async def test_a_stranger_named_in_a_stale_pid_file_is_left_alone(primary, stranger):
+    postgres.stop(primary)
+    (primary.data_dir / "postmaster.pid").write_text(f"{stranger.pid}\n/\n1700000000\n")
+    answer = await ask_about(primary).act("stop", mode="immediate")
+    assert answer.done
+    assert stranger.poll() is None
+    stranger.kill()
+
+
+# -- by what right
+
+
+@pytest.mark.parametrize("verb", ["guard", "unguard", "stop", "start", "freeze", "thaw", "promote"])
+async def test_no_act_without_identity_epoch_and_time(primary, verb):
+    asked = ask_about(primary)
+    more = {"mode": "immediate"}
+    wrong = await asked.act(verb, **more, system_identifier="1234567890123456789")
+    assert (wrong.exit_status, wrong.field("verdict")) == (10, "wrong_cluster")
+    unnamed = await asked.act(verb, **more, system_identifier="")
+    assert unnamed.exit_status == 10
+    late = await asked.act(verb, **more, expires="1")
+    assert (late.exit_status, late.field("verdict")) == (15, "expired")
+    for_ever = await asked.act(verb, **more, expires="")
+    assert for_ever.exit_status == 15
+    booted = await asked.act(verb, **more, boot_id="00000000-0000-0000-0000-000000000000")
+    assert booted.exit_status == 15
+    nameless = await asked.act(verb, **more, epoch="")
+    assert nameless.exit_status == 14
+    assert not (primary.data_dir / "standby.signal").exists()
+    assert postgres.sql(primary, "select pg_is_in_recovery();") == "f"
+    assert not (primary.directory / "host-state").exists()
+
+
+async def test_a_host_keeps_the_highest_epoch_and_refuses_older_ones(primary):
+    asked = ask_about(primary)
+    assert (await asked.act("unguard", epoch="9")).done
+    older = await asked.act("stop", mode="immediate", epoch="8")
+    assert (older.exit_status, older.field("verdict")) == (14, "stale_epoch")
+    assert postgres.sql(primary, "select 1;") == "1"
+    assert (await asked.act("unguard", epoch="9")).done
+    assert (await asked.facts()).epoch == 9
+
+
+async def test_an_epoch_that_cannot_be_read_is_not_taken_for_none(primary):
+    asked = ask_about(primary)
+    await asked.act("unguard", epoch="9")
+    (file,) = (primary.directory / "host-state").iterdir()
+    file.write_text("")
+    answer = await asked.call("status")
+    assert answer.exit_status == 16
+    file.write_text("9\n")
+    assert (await asked.facts()).epoch == 9
+
+
+async def test_one_act_at_a_time_and_looks_meanwhile(primary):
+    asked = ask_about(primary)
+    directory = os.open(primary.data_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        answer = await asked.act("guard")
+        assert (answer.exit_status, answer.field("verdict")) == (11, "busy")
+        assert (await asked.facts()).guard is Guard.NONE
+    finally:
+        os.close(directory)
+    assert (await asked.act("guard")).done
+
+
+# -- the guard
+
+
+async def test_a_standby_by_right_is_neither_guarded_nor_stopped_nor_unguarded(standby):
+    asked = ask_about(standby)
+    assert (await asked.facts()).guard is Guard.FOREIGN
+    for verb in ("guard", "stop", "unguard"):
+        answer = await asked.act(verb, mode="immediate")
+        assert (answer.exit_status, answer.field("verdict")) == (17, "foreign_guard")
+    assert servers.in_recovery(standby)
+    assert not (standby.data_dir / "failoverd.guard").exists()
+
+
+async def test_whoever_starts_a_guarded_server_gets_a_standby_and_that_is_proof(primary):
+    asked = ask_about(primary)
+    assert (await asked.act("stop", mode="immediate")).done
+    laid = int(time.time())
+    servers.wait_until(lambda: time.time() > laid + 1.05, "a later second")
+    postgres.start(primary)
+    assert servers.in_recovery(primary)
+    for epoch in ("7", "8"):
+        again = await asked.act("stop", mode="dead_only", epoch=epoch)
+        assert (again.exit_status, again.field("in_recovery_under_guard")) == (0, "yes")
+        assert again.field("guard_epoch") == epoch
+    assert servers.in_recovery(primary)
+
+
+async def test_the_files_of_the_guard_belong_to_the_owner_of_the_data_directory(primary):
+    await ask_about(primary).act("guard")
+    owner = primary.data_dir.stat()
+    for name in ("standby.signal", "failoverd.guard"):
+        found = (primary.data_dir / name).stat()
+        assert (found.st_uid, found.st_gid) == (owner.st_uid, owner.st_gid)
+
+
+async def test_a_guard_goes_only_by_its_incident_and_not_under_a_server_in_recovery(primary):
+    asked = ask_about(primary)
+    assert (await asked.act("stop", mode="immediate", incident="41")).done
+    other = await asked.act("unguard", incident="42")
+    assert (other.exit_status, other.field("verdict")) == (17, "foreign_guard")
+    postgres.start(primary)
+    recovering = await asked.act("unguard", incident="41")
+    assert (recovering.exit_status, recovering.field("verdict")) == (13, "alive")
+    postgres.stop(primary)
+    assert (await asked.act("unguard", incident="41")).done
+    assert (await asked.facts()).guard is Guard.NONE
+    assert not (primary.data_dir / "failoverd.guard").exists()
+    started = await asked.act("start")
+    assert started.done
+    assert not servers.in_recovery(primary)
+
+
+async def test_a_guard_laid_on_a_running_primary_is_taken_back_without_touching_it(primary):
+    asked = ask_about(primary)
+    assert (await asked.act("guard")).done
+    pid = postgres.postmaster_pid(primary)
+    assert (await asked.act("unguard", incident="")).done
+    assert (await asked.facts()).guard is Guard.NONE
+    assert postgres.postmaster_pid(primary) == pid
+
+
+async def test_a_signal_without_our_marker_is_foreign_and_a_marker_without_signal_is_none(primary):
+    asked = ask_about(primary)
+    await asked.act("guard")
+    (primary.data_dir / "standby.signal").unlink()
+    assert (await asked.facts()).guard is Guard.NONE
+    (primary.data_dir / "standby.signal").touch()
+    (primary.data_dir / "failoverd.guard").unlink()
+    assert (await asked.facts()).guard is Guard.FOREIGN
+
+
+# -- starting
+
+
+async def test_a_server_that_was_started_outlives_its_session_and_holds_no_lock(primary):
+    postgres.stop(primary)
+    asked = ask_about(primary)
+    answer = await asked.act("start")
+    assert (answer.exit_status, answer.field("verdict")) == (0, "started")
+    assert postgres.sql(primary, "select 1;") == "1"
+    assert (await asked.act("start")).done
+    assert (await asked.act("unguard")).done
+
+
+async def test_a_server_that_does_not_start_is_said_not_to(primary):
+    postgres.stop(primary)
+    (primary.data_dir / "postgresql.conf").write_text("no_such_setting = 1\n")
+    answer = await ask_about(primary).act("start")
+    assert (answer.exit_status, answer.field("verdict")) == (11, "not_started")
+
+
+# -- freezing
+
+
+@pytest.fixture(params=servers.binaries_by_major(), ids=lambda found: f"postgresql-{found.major}")
+def pair(request, grounds, room, running):
+    ground = grounds(request.param)
+    primary = running(servers.start_primary(ground, room))
+    return primary, running(servers.start_standby(ground, room, primary))
+
+
+def restoring(saved):
+    return {f"restore_{name.removeprefix('saved_')}": values[0] for name, values in saved.items()}
+
+
+async def settings_of(asked):
+    answer = await asked.act("settings")
+    assert answer.done, answer.run.output
+    return {name: values for name, values in answer.fields.items() if name.startswith("saved_")}
+
+
+async def test_a_frozen_standby_stands_still_and_a_thawed_one_streams_again(pair):
+    primary, standby = pair
+    postgres.sql(standby, "alter system set max_standby_streaming_delay = '17s';")
+    postgres.sql(standby, "alter system set primary_slot_name = '';")
+    before = auto_conf(standby)
+    asked = ask_about(standby)
+    saved = await settings_of(asked)
+    assert set(saved) == {
+        "saved_primary_conninfo_b64",
+        "saved_primary_slot_name_b64",
+        "saved_max_standby_archive_delay_unset",
+        "saved_max_standby_streaming_delay_b64",
+    }
+    assert auto_conf(standby) == before
+
+    frozen = await asked.act("freeze")
+    assert frozen.done, frozen.run.output
+    assert frozen.field("timeline") == "1"
+    postgres.sql(primary, "create table later ();")
+    where = "select pg_last_wal_receive_lsn(), (select count(*) from pg_stat_wal_receiver);"
+    assert postgres.sql(standby, where) == f"{frozen.field('position')}|0"
+    shown = "select string_agg(current_setting(name), '|' order by name) from pg_settings" + (
+        f" where name in {SETTINGS};"
+    )
+    assert postgres.sql(standby, shown) == "0|0||failoverd_frozen_7"
+
+    again = await asked.act("freeze")
+    assert again.field("position") == frozen.field("position")
+    unknown = await asked.act("settings")
+    assert (unknown.exit_status, unknown.field("already_frozen")) == (11, "yes")
+
+    short = await asked.act("thaw", restore_primary_conninfo_b64="")
+    assert short.exit_status == 16
+    thawed = await asked.act("thaw", **restoring(saved))
+    assert (thawed.exit_status, thawed.field("verdict")) == (0, "thawed")
+    assert auto_conf(standby) == before
+    postgres.wait_until_streaming(primary, standby)
+
+
+async def test_settings_with_quotes_come_back_as_they_were_and_are_never_told(pair):
+    _, standby = pair
+    conninfo = "host=127.0.0.1 password='it''s \\\\ a \"secret\"' application_name=pg2"
+    postgres.sql(standby, f"alter system set primary_conninfo = {postgres.quoted(conninfo)};")
+    postgres.sql(standby, "alter system set log_statement = 'all'; select pg_reload_conf();")
+    before = auto_conf(standby)
+    asked = ask_about(standby)
+    saved = await settings_of(asked)
+    assert (await asked.act("freeze")).done
+    told_before = standby.log.read_text().count("secret")
+    thawed = await asked.act("thaw", **restoring(saved))
+    assert thawed.done
+    assert auto_conf(standby) == before
+    assert standby.log.read_text().count("secret") == told_before
+    assert saved["saved_primary_conninfo_b64"][0] not in repr(thawed) + thawed.run.command
+
+
+async def test_a_freeze_that_was_cut_off_half_way_is_undone(standby):
+    asked = ask_about(standby)
+    before = auto_conf(standby)
+    saved = await settings_of(asked)
+    postgres.sql(standby, "alter system set primary_slot_name = 'failoverd_frozen_6';")
+    postgres.sql(standby, "alter system set primary_conninfo = '';")
+    assert (await asked.act("thaw", **restoring(saved))).field("verdict") == "thawed"
+    assert auto_conf(standby) == before
+
+
+async def test_thawing_what_is_not_frozen_changes_nothing(standby):
+    before = auto_conf(standby)
+    unset = {f"restore_{name}_unset": "yes" for name in SETTINGS}
+    answer = await ask_about(standby).act("thaw", **unset)
+    assert (answer.exit_status, answer.field("verdict")) == (0, "not_frozen")
+    assert auto_conf(standby) == before
+
+
+async def test_a_primary_is_never_frozen(primary):
+    before = auto_conf(primary)
+    answer = await ask_about(primary).act("freeze")
+    assert (answer.exit_status, answer.field("verdict")) == (11, "not_frozen")
+    assert auto_conf(primary) == before
+
+
+async def test_only_a_standby_frozen_for_this_epoch_is_promoted_and_its_log_tells(standby):
+    asked = ask_about(standby)
+    refused = await asked.act("promote")
+    assert (refused.exit_status, refused.field("verdict")) == (11, "not_promoted")
+    assert (await asked.act("freeze")).done
+    size = (await asked.call("log", server_log=str(standby.log))).field("size")
+    assert (await asked.act("promote", epoch="8")).exit_status == 11
+    assert (await asked.act("promote", epoch="8", incident="8")).exit_status == 11
+    assert (await asked.act("freeze", epoch="8")).done
+    assert (await asked.act("promote", epoch="8")).field("verdict") == "asked"
+    servers.wait_until(lambda: not servers.in_recovery(standby), "the promotion")
+    log = await asked.call("log", server_log=str(standby.log), since=size)
+    assert 2 <= len(log.fields["line_b64"]) <= 20
+    assert len((await asked.call("log", server_log=str(standby.log))).fields["line_b64"]) > len(
+        log.fields["line_b64"]
+    )
+    unreadable = await asked.call("log", server_log="/nowhere/log")
+    assert (unreadable.done, unreadable.field("readable")) == (True, "no")
+    nameless = await asked.call("log")
+    assert (nameless.done, nameless.field("readable")) == (True, "no")
+
+
+# -- reaching
+
+
+async def test_a_host_says_whether_a_server_answers_there(primary):
+    asked = ask_about(primary)
+    assert (await asked.call("reach", host="127.0.0.1")).field("answer") == "accepting"
+    assert (await asked.call("reach", host="")).field("answer") == "accepting"
+    postgres.signal_all(primary, signal.SIGSTOP)
+    assert (await asked.call("reach", host="127.0.0.1")).field("answer") == "no_response"
+
+
+# -- the program as a text, and its process
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_every_shell_says_the_same(primary, shell):
+    asked = ask_about(primary)
+    facts = await asked.facts()
+    command = [shell, *(["sh"] if shell == "busybox" else []), "-s"]
+
+    def run(**arguments):
+        text = program({**asked.arguments, **arguments, "nonce": "n"})
+        said = subprocess.run(command, input=text, capture_output=True, check=False, timeout=30)
+        assert said.stdout.decode().endswith("\nnonce=n\n"), said
+        return said.returncode, said.stdout.decode()
+
+    status, said = run(verb="status")
+    assert status == 0
+    assert said.count("\nprocess=") == len(facts.processes)
+    right = {"system_identifier": facts.system_identifier, "boot_id": facts.boot_id, "epoch": "7"}
+    expires = str(int((facts.uptime_s + 60) * 100))
+    assert run(verb="stop", mode="dead_only", **right, expires=expires)[0] == 13
+    assert run(verb="stop", mode="fast", **right, expires=expires)[0] == 0
+    assert postgres.processes(primary) == ()
+    assert run(verb="unguard", **right, expires=expires)[0] == 0
+
+
+async def test_a_program_that_arrives_in_part_does_nothing(primary):
+    asked = ask_about(primary)
+    facts = await asked.facts()
+    right = {
+        "verb": "stop",
+        "mode": "immediate",
+        "system_identifier": facts.system_identifier,
+        "boot_id": facts.boot_id,
+        "epoch": "7",
+        "expires": str(int((facts.uptime_s + 600) * 100)),
+        "nonce": "n",
+    }
+    text = program({**asked.arguments, **right})
+    cuts = [len(text) - n for n in (2, 8, 20, 60, 150, 400, 1500, 4000, 9000)]
+    for cut in cuts:
+        said = subprocess.run(
+            ["sh", "-s"], input=text[:cut], capture_output=True, check=False, timeout=30
+        )
+        assert b"nonce=n" not in said.stdout
+    assert postgres.sql(primary, "select 1;") == "1"
+    assert not (primary.data_dir / "standby.signal").exists()
+
+
+def hanging_binaries(room):
+    """A bin_dir whose pg_controldata says who it is and then never ends."""
+    folder = room / "hanging"
+    folder.mkdir()
+    file = folder / "pg_controldata"
+    file.write_text(f'#!/bin/sh\necho "$$" >"{room}/pid"\nexec sleep 600\n')
+    file.chmod(0o755)
+    return folder
+
+
+def pid_of(file):
+    servers.wait_until(lambda: file.exists() and file.read_text().endswith("\n"), "its pid")
+    return int(file.read_text())
+
+
+def is_gone(pid):
+    return not Path(f"/proc/{pid}").exists() or servers.state_letter(pid) == "Z"
+
+
+async def test_a_call_ends_in_time_and_leaves_no_process(primary, room):
+    asked = ask_about(primary)
+    folder = hanging_binaries(room)
+    arguments = {**asked.arguments, "bin_dir": str(folder)}
+    descriptors = len(os.listdir("/proc/self/fd"))
+    answer = await asked.host.call("status", arguments, timeout_s=1)
+    assert (answer.outcome, answer.exit_status, answer.done) == (Outcome.TIMED_OUT, None, False)
+    assert answer.run.duration_s < 2
+    pid = pid_of(room / "pid")
+    servers.wait_until(lambda: is_gone(pid), "the end of what was started")
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+async def test_a_cancelled_call_leaves_no_process(primary, room):
+    asked = ask_about(primary)
+    arguments = {**asked.arguments, "bin_dir": str(hanging_binaries(room))}
+    call = asyncio.create_task(asked.host.call("status", arguments, timeout_s=20))
+    pid = await asyncio.to_thread(pid_of, room / "pid")
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    servers.wait_until(lambda: is_gone(pid), "the end of what was started")
+
+
+async def test_a_program_that_is_killed_is_lost_and_never_done(primary, room):
+    asked = ask_about(primary)
+    arguments = {**asked.arguments, "bin_dir": str(hanging_binaries(room))}
+    call = asyncio.create_task(asked.host.call("status", arguments, timeout_s=20))
+    pid = await asyncio.to_thread(pid_of, room / "pid")
+    session = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[3])
+    os.kill(session, signal.SIGKILL)
+    answer = await call
+    assert (answer.outcome, answer.done) == (Outcome.LOST, False)
+    os.kill(pid, signal.SIGKILL)
+
+
+async def test_without_a_shell_it_is_our_own_fault(primary, room, monkeypatch):
+    monkeypatch.setenv("PATH", str(room))
+    answer = await LocalHost(NodeName("pg1"), servers.monotonic).call("status", {}, timeout_s=5)
+    assert (answer.outcome, answer.exit_status) == (Outcome.OUR_FAULT, None)
