@@ -23,7 +23,7 @@ _FILES = (
     "log",
     "dispatch",
 )
-_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @functools.cache
@@ -37,7 +37,7 @@ def program(arguments: Mapping[str, str]) -> bytes:
     """What to feed to `sh -s`. Raises ValueError for a name that the shell would not take."""
     lines: list[str] = []
     for name, value in sorted(arguments.items()):
-        if not _NAME.match(name) or "\0" in value:
+        if not _NAME.fullmatch(name) or "\0" in value:
             raise ValueError(f"not an argument of the host program: {name!r}")
         lines.append(f"FD_{name}={shlex.quote(value)}\n")
     return ("".join(lines) + source()).encode()

@@ -84,7 +84,8 @@ class Call:
         begin = f"begin={self.nonce}"
         if begin in lines:  # what a login shell said before is not the program's
             lines = lines[lines.index(begin) + 1 :]
-        if exit_status is not None and lines[-1] == f"nonce={self.nonce}":
+        ended = exit_status is not None and exit_status >= 0  # negative: by a signal
+        if ended and lines[-1] == f"nonce={self.nonce}":
             outcome = Outcome.OK
         else:
             outcome = _CUT_OFF.get(exit_status, Outcome.LOST)

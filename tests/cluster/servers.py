@@ -155,7 +155,8 @@ def keeps_committing(server: Server) -> subprocess.Popen[bytes]:
     assert client.stdin is not None
     client.stdin.write(
         b"do $$ begin for n in 1..100000 loop insert into busy values (n);"
-        b" commit; perform pg_sleep(0.01); end loop; end $$;\n"
+        # Computes between its commits: asleep it would notice that its postmaster is gone.
+        b" commit; perform count(*) from generate_series(1, 100000); end loop; end $$;\n"
     )
     client.stdin.flush()
     postgres.wait_for(lambda: rows(server) > 0, "the busy backend to commit")

@@ -51,7 +51,11 @@ def _sleeper(room, directory):
     program_file = room / "postgres"
     if not program_file.exists():
         shutil.copy(shutil.which("sleep"), program_file)
-    return subprocess.Popen([program_file, "600"], cwd=directory)
+    return _program(program_file, directory)
+
+
+def _program(sleeper, directory):
+    return subprocess.Popen([sleeper, "600"], cwd=directory)
 
 
 # -- looking
@@ -105,11 +109,11 @@ async def test_a_data_directory_behind_a_symbolic_link_is_looked_at_all_the_same
 async def test_a_zombie_is_nobody_and_a_shell_in_the_directory_is_not_a_server(primary, room):
     postgres.stop(primary)
     asked = ask_about(primary)
-    with subprocess.Popen(["sleep", "600"], cwd=primary.data_dir) as shell:
+    with _program("sleep", primary.data_dir) as visitor:
         try:
             assert (await asked.facts()).processes == ()
         finally:
-            shell.kill()
+            visitor.kill()
     with _sleeper(room, primary.data_dir) as process:
         servers.wait_until(lambda: postgres.processes(primary) == (process.pid,), "the process")
         assert [pid for pid, _ in (await asked.facts()).processes] == [process.pid]
@@ -160,8 +164,7 @@ async def test_after_a_crash_an_orphan_that_goes_on_committing_is_ended(primary)
         os.kill(postmaster, signal.SIGKILL)
         servers.wait_until(lambda: len(postgres.processes(primary)) == 1, "one orphan alone")
         before = await asked.facts()
-        assert len(before.processes) == 1
-        assert before.listener is False or before.processes
+        assert [pid for pid, _ in before.processes] == list(postgres.processes(primary))
         answer = await asked.act("stop", mode="dead_only")
         assert (answer.exit_status, answer.field("verdict")) == (0, "stopped")
         assert "process" not in answer.fields
@@ -419,7 +422,8 @@ async def test_a_frozen_standby_stands_still_and_a_thawed_one_streams_again(pair
     postgres.sql(primary, "create table later ();")
     where = "select pg_last_wal_receive_lsn(), (select count(*) from pg_stat_wal_receiver);"
     assert postgres.sql(standby, where) == f"{frozen.field('position')}|0"
-    shown = "select string_agg(current_setting(name), '|' order by name) from pg_settings" + (
+    shown = (
+        "select string_agg(current_setting(name), '|' order by name) from pg_settings"
         f" where name in {SETTINGS};"
     )
     assert postgres.sql(standby, shown) == "0|0||failoverd_frozen_7"
@@ -437,6 +441,12 @@ async def test_a_frozen_standby_stands_still_and_a_thawed_one_streams_again(pair
     postgres.wait_until_streaming(primary, standby)
 
 
+def statements_with_the_secret(server):
+    """Aside from what every reload writes: that a parameter has changed, and to what."""
+    lines = server.log.read_text().splitlines()
+    return [line for line in lines if "secret" in line and "changed to" not in line]
+
+
 async def test_settings_with_quotes_come_back_as_they_were_and_are_never_told(pair):
     _, standby = pair
     conninfo = "host=127.0.0.1 password='it''s \\\\ a \"secret\"' application_name=pg2"
@@ -446,11 +456,11 @@ async def test_settings_with_quotes_come_back_as_they_were_and_are_never_told(pa
     asked = ask_about(standby)
     saved = await settings_of(asked)
     assert (await asked.act("freeze")).done
-    told_before = standby.log.read_text().count("secret")
+    told_before = statements_with_the_secret(standby)
     thawed = await asked.act("thaw", **restoring(saved))
     assert thawed.done
     assert auto_conf(standby) == before
-    assert standby.log.read_text().count("secret") == told_before
+    assert statements_with_the_secret(standby) == told_before
     assert saved["saved_primary_conninfo_b64"][0] not in repr(thawed) + thawed.run.command
 
 
@@ -492,9 +502,10 @@ async def test_only_a_standby_frozen_for_this_epoch_is_promoted_and_its_log_tell
     servers.wait_until(lambda: not servers.in_recovery(standby), "the promotion")
     log = await asked.call("log", server_log=str(standby.log), since=size)
     assert 2 <= len(log.fields["line_b64"]) <= 20
-    assert len((await asked.call("log", server_log=str(standby.log))).fields["line_b64"]) > len(
-        log.fields["line_b64"]
-    )
+    rest = await asked.call("log", server_log=str(standby.log), since=log.field("size"))
+    assert "line_b64" not in rest.fields
+    rotated = await asked.call("log", server_log=str(standby.log), since="999999999")
+    assert rotated.fields["line_b64"] == log.fields["line_b64"]
     unreadable = await asked.call("log", server_log="/nowhere/log")
     assert (unreadable.done, unreadable.field("readable")) == (True, "no")
     nameless = await asked.call("log")
@@ -515,6 +526,10 @@ async def test_a_host_says_whether_a_server_answers_there(primary):
 # -- the program as a text, and its process
 
 
+def _shell(command, text):
+    return subprocess.run(command, input=text, capture_output=True, check=False, timeout=30)
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 async def test_every_shell_says_the_same(primary, shell):
     asked = ask_about(primary)
@@ -523,7 +538,7 @@ async def test_every_shell_says_the_same(primary, shell):
 
     def run(**arguments):
         text = program({**asked.arguments, **arguments, "nonce": "n"})
-        said = subprocess.run(command, input=text, capture_output=True, check=False, timeout=30)
+        said = _shell(command, text)
         assert said.stdout.decode().endswith("\nnonce=n\n"), said
         return said.returncode, said.stdout.decode()
 
@@ -553,10 +568,7 @@ async def test_a_program_that_arrives_in_part_does_nothing(primary):
     text = program({**asked.arguments, **right})
     cuts = [len(text) - n for n in (2, 8, 20, 60, 150, 400, 1500, 4000, 9000)]
     for cut in cuts:
-        said = subprocess.run(
-            ["sh", "-s"], input=text[:cut], capture_output=True, check=False, timeout=30
-        )
-        assert b"nonce=n" not in said.stdout
+        assert b"nonce=n" not in _shell(["sh", "-s"], text[:cut]).stdout
     assert postgres.sql(primary, "select 1;") == "1"
     assert not (primary.data_dir / "standby.signal").exists()
 
@@ -576,6 +588,14 @@ def pid_of(file):
     return int(file.read_text())
 
 
+def open_descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def session_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[3])
+
+
 def is_gone(pid):
     return not Path(f"/proc/{pid}").exists() or servers.state_letter(pid) == "Z"
 
@@ -584,13 +604,13 @@ async def test_a_call_ends_in_time_and_leaves_no_process(primary, room):
     asked = ask_about(primary)
     folder = hanging_binaries(room)
     arguments = {**asked.arguments, "bin_dir": str(folder)}
-    descriptors = len(os.listdir("/proc/self/fd"))
+    descriptors = open_descriptors()
     answer = await asked.host.call("status", arguments, timeout_s=1)
     assert (answer.outcome, answer.exit_status, answer.done) == (Outcome.TIMED_OUT, None, False)
     assert answer.run.duration_s < 2
     pid = pid_of(room / "pid")
     servers.wait_until(lambda: is_gone(pid), "the end of what was started")
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert open_descriptors() == descriptors
 
 
 async def test_a_cancelled_call_leaves_no_process(primary, room):
@@ -609,8 +629,7 @@ async def test_a_program_that_is_killed_is_lost_and_never_done(primary, room):
     arguments = {**asked.arguments, "bin_dir": str(hanging_binaries(room))}
     call = asyncio.create_task(asked.host.call("status", arguments, timeout_s=20))
     pid = await asyncio.to_thread(pid_of, room / "pid")
-    session = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[3])
-    os.kill(session, signal.SIGKILL)
+    os.killpg(session_of(pid), signal.SIGKILL)
     answer = await call
     assert (answer.outcome, answer.done) == (Outcome.LOST, False)
     os.kill(pid, signal.SIGKILL)

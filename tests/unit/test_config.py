@@ -15,7 +15,7 @@ from failoverd.config.models import Cluster, Configuration, Daemon
 from failoverd.config.nodes import node_settings
 from failoverd.config.page import page
 from failoverd.config.policy import to_policy
-from failoverd.config.quantities import parse_duration, parse_size
+from failoverd.config.quantities import duration, parse_duration, parse_size, size
 from failoverd.config.secrets import SecretMissing, password
 from failoverd.core.model import NodeName
 from failoverd.core.policy import Policy
@@ -193,8 +193,6 @@ def test_sizes_are_powers_of_1024_as_postgresql_has_them(number, unit):
 
 @given(st.text())
 def test_whatever_is_written_is_a_configuration_or_a_told_mistake(text):
-    from failoverd.config.quantities import duration, size
-
     for read in (duration, size):
         try:
             read(text)
