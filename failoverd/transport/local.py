@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 
 from failoverd.core.model import NodeName, Outcome
 from failoverd.host_program.program import program
@@ -71,10 +72,22 @@ async def _run(text: bytes, timeout_s: float) -> tuple[int | None, str]:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Out of time, or cancelled: nothing of it may go on, and nothing may be left to reap."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    for pid in _session(process.pid):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(KILL_GRACE_S):
             await process.wait()
     # What ran as another user may have outlived that, with our pipes in its hands.
     process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _session(leader: int) -> list[int]:
+    """All of it: each timeout(1) has a process group of its own. Source: proc(5), stat."""
+    found = [leader]
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pid = int(entry.name)
+            if int((entry / "stat").read_text().rpartition(") ")[2].split()[3]) == leader:
+                found.append(pid)
+    return found

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from failoverd.core.effects import Effect, Fence, Promote, ReadSettings, Unfence
+from failoverd.core.effects import Effect, Fence, Promote, ReadSettings, Salvage, Unfence
 from failoverd.core.events import (
     EffectFailed,
     Event,
@@ -25,12 +25,13 @@ from failoverd.core.events import (
     OperatorResume,
     OperatorVouches,
     Replied,
+    Salvaged,
     Trigger,
     Woke,
 )
 from failoverd.core.machine import step
 from failoverd.core.memory import Memory
-from failoverd.core.model import ClusterView, Instant, NodeName, WallTime
+from failoverd.core.model import ClusterView, Instant, NodeName, WalLoss, WallTime
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Job, Machine, restored
 from failoverd.core.states import (
@@ -47,10 +48,12 @@ from failoverd.core.states import (
     Watching,
 )
 from tests.explore.world import (
+    CLEAN,
     DEAD,
     FAILED,
     FREEZE,
     HUNG,
+    SAID,
     UP,
     World,
     beginning,
@@ -110,7 +113,7 @@ class Node:
         return Now(Instant(self.now), WallTime(self.now))
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - what happened
     """An invariant does not hold; says how it came to that."""
 
 
@@ -126,10 +129,12 @@ class Findings:
 Check = Callable[[Node, Node], None]
 
 
-def first(policy: Policy, budget: Budget, standbys: int) -> Node:
-    """Everybody healthy, looked at and calibrated."""
+def first(policy: Policy, budget: Budget, standbys: int, *, known: bool = True) -> Node:
+    """Everybody healthy, looked at and calibrated; or, not `known`, never looked at."""
     world = beginning(standbys)
     node = Node(Machine(), world, world, BEGAN_AT, (), (), BEGAN_AT, budget, 1)
+    if not known:
+        return node
     for _ in range(3):
         _, node = tick(node, policy)
     assert isinstance(node.machine.state, Watching)
@@ -144,9 +149,10 @@ def explore(
     standbys: int = 2,
     limit: int = 1_000_000,
     sample_every: int = 97,
+    known: bool = True,
 ) -> Findings:
     found = Findings()
-    start = first(policy, budget, standbys)
+    start = first(policy, budget, standbys, known=known)
     seen = {key(start)}
     queue = deque([(start, 0)])
     came_from: dict[int, tuple[int, str]] = {}
@@ -154,7 +160,7 @@ def explore(
         node, depth = queue.popleft()
         found.states += 1
         found.depth = max(found.depth, depth)
-        if found.states % sample_every == 0:
+        if found.states % sample_every == 1:
             found.sample.append(node)
         for what, after in moves(node, policy):
             found.steps += 1
@@ -165,9 +171,9 @@ def explore(
                 check(node, after)
             except AssertionError as error:
                 raise Broken(f"{error}\n{story(came_from, id(node), what)}\n{after}") from error
-            known = key(after)
-            if known not in seen and len(seen) < limit:
-                seen.add(known)
+            same = key(after)
+            if same not in seen and len(seen) < limit:
+                seen.add(same)
                 came_from[id(after)] = (id(node), what)
                 _KEPT.append(after)
                 queue.append((after, depth + 1))
@@ -196,7 +202,7 @@ def moves(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
     if node.budget.pauses:
         budget = replace(node.budget, pauses=node.budget.pauses - 1)
         yield "31 s", replace(node, now=node.now + LONG, budget=budget)
-    if node.world != node.seen:
+    if node.world != node.seen and node.now - node.seen_at < 0.05:
         yield "standbys seen", stale(node, policy)
     yield from replies(node, policy)
     yield from faults(node)
@@ -268,6 +274,12 @@ def replies(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
             told = answer(node, visit, effect)
             told = replace(told, budget=replace(budget, failures=budget.failures - 1))
             yield f"{name}: not done", happens(told, Replied(visit, effect, FAILED), policy)
+            if isinstance(effect, Salvage):
+                lossy = Salvaged(WalLoss(1 << 30, True, "a gigabyte"), SAID)
+                yield (
+                    f"{name}: too much is lost",
+                    happens(told, Replied(visit, effect, lossy), policy),
+                )
             if isinstance(effect, Fence):
                 half = replace(told, world=half_fenced(node.world, effect))
                 yield f"{name}: half done", happens(half, Replied(visit, effect, FAILED), policy)
@@ -310,6 +322,10 @@ def faults(node: Node) -> Iterator[tuple[str, Node]]:
             spent = replace(budget, restarts=budget.restarts - 1)
             recovery = server.recovery or (bool(server.guard) and server.process != HUNG)
             yield f"{name} is back", to(spent, process=UP, host=True, recovery=recovery)
+        if server.guard and server.process in (DEAD, CLEAN) and budget.hands:
+            spent = replace(budget, hands=budget.hands - 1)
+            by_hand = to(spent, process=UP, guard=0, recovery=False)
+            yield f"{name} is started read-write by hand", replace(by_hand, hands_used=True)
         if server.answers and budget.hands:
             spent = replace(budget, hands=budget.hands - 1)
             if server.recovery:
@@ -455,8 +471,12 @@ def asked_for(effect: Effect, node: Node) -> None:
     match effect:
         case Promote(proof=proof):
             old = node.world[proof.node]
-            assert not old.writable or node.vouched, f"{proof.node} takes writes"
-            assert old.guard or old.process != UP or node.vouched, f"{proof.node} is not fenced"
+            # A hand that took our guard away a moment ago is seen by the act's own last look.
+            seen = node.seen[proof.node].writable and node.seen_at > proof.proved_at
+            unseen = node.hands_used and not seen
+            if not unseen and not node.vouched:
+                assert not old.writable, f"{proof.node} takes writes"
+                assert old.guard or old.process != UP, f"{proof.node} is not fenced"
             assert proof.epoch == m.epoch
             assert node.now - proof.proved_at <= 30.0, "the proof is too old"
         case Unfence(node=name):

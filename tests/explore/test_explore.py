@@ -30,6 +30,7 @@ class Scenario:
     standbys: int = 1
     mode: Mode = Mode.AUTOMATIC
     cooldown_s: float = 5.0
+    known: bool = True
 
     @property
     def policy(self) -> Policy:
@@ -54,7 +55,7 @@ SCENARIOS = {
         Budget(orders=ORDERS({"failover"}), lost_answers=1, failures=1, kills=1)
     ),
     "orders while a primary crashes": Scenario(
-        Budget(orders=ORDERS({"failover", "vouch", "ack"}), crashes=1, failures=1)
+        Budget(orders=ORDERS({"failover", "vouch"}), crashes=1, failures=1)
     ),
     "pauses of every kind": Scenario(
         Budget(orders=ORDERS({"pause", "resume", "pause for 3 s"}), crashes=1, kills=1)
@@ -63,14 +64,18 @@ SCENARIOS = {
         Budget(hands=1, crashes=1, kills=1)
     ),
     "somebody else's hands": Scenario(Budget(hands=2)),
-    "somebody else's hand and orders": Scenario(
-        Budget(hands=1, orders=ORDERS({"ack", "pause", "resume"}), crashes=1)
-    ),
+    "somebody else's hand and orders": Scenario(Budget(hands=1, orders=ORDERS({"ack", "pause"}))),
     "nothing is done in observe mode": Scenario(
         Budget(crashes=1, hangs=1, restarts=1, kills=1), mode=Mode.OBSERVE
     ),
+    "somebody vouches for what was asked to promote beside": Scenario(
+        Budget(crashes=1, failures=2, orders=ORDERS({"vouch"}))
+    ),
+    "the very beginning": Scenario(
+        Budget(orders=ORDERS({"pause", "resume", "failover"}), crashes=1, hands=1), known=False
+    ),
     "a crash within the cooldown": Scenario(
-        Budget(crashes=2, restarts=2, orders=ORDERS({"ack"})), cooldown_s=40.0
+        Budget(crashes=2, restarts=1, orders=ORDERS({"ack"})), cooldown_s=40.0
     ),
 }
 
@@ -78,8 +83,14 @@ SCENARIOS = {
 @functools.cache
 def findings(name: str) -> Findings:
     scenario = SCENARIOS[name]
-    found = explore(scenario.policy, scenario.budget, invariants, standbys=scenario.standbys)
-    print(f"\n{name}: {found.states} states, {found.steps} steps, {found.depth} deep")
+    found = explore(
+        scenario.policy,
+        scenario.budget,
+        invariants,
+        standbys=scenario.standbys,
+        known=scenario.known,
+    )
+    print(f"\n{name}: {found.states} states, {found.steps} steps, {found.depth} deep")  # noqa: T201
     return found
 
 

@@ -54,7 +54,7 @@ def _one_failover(lab, primary, standby, injection, write) -> bool:
     primary.kill9_postmaster()
     died = _wait_until_killed_or_over(w, standby, injection)
     signal_all(lab.monitor, "strace", signal.SIGKILL)
-    strace.wait(10)
+    strace.communicate(timeout=10)
     daemon.kill()
     again = lab.monitor.start_daemon()
     w.wait(lambda: _over(w, standby), 60, f"{standby.name} is the primary (write {write})")

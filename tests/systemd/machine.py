@@ -1,0 +1,144 @@
+"""A real systemd as PID 1, in a container over an overlay of this machine's own root."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+SITE = Path(sys.prefix) / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+INTERPRETER = f"/opt/python/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
+COMMAND = f"""#!/bin/sh
+LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/failoverd:/opt/site-packages exec {INTERPRETER} -m failoverd "$@"
+"""
+
+
+class Machine:
+    """Runs commands inside; `systemctl` above all."""
+
+    def __init__(self, root: Path, init_pid: int) -> None:
+        self.root = root
+        self._init_pid = init_pid
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        enter = ["nsenter", "-t", str(self._init_pid), "-m", "-p", "-u", "-i", "-n", "-C", "--"]
+        done = subprocess.run(
+            [*enter, *command], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert not check or done.returncode == 0, f"{command}: {done}\n{self.journal()}"
+        return done
+
+    def show(self, name: str) -> str:
+        return self.run("systemctl", "show", "failoverd", "-p", name, "--value").stdout.strip()
+
+    def wait_for(self, name: str, accepted: Callable[[str], bool]) -> str:
+        """The property of the unit, once it is accepted."""
+        deadline = time.monotonic() + 30
+        while not accepted(value := self.show(name)):
+            assert time.monotonic() < deadline, f"{name} is {value!r}\n{self.journal()}"
+            time.sleep(0.1)
+        return value
+
+    def journal(self) -> str:
+        enter = ["nsenter", "-t", str(self._init_pid), "-m", "-p", "--", "journalctl", "-n", "60"]
+        done = subprocess.run(
+            [*enter, "--no-pager"], capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.stdout
+
+
+@contextlib.contextmanager
+def booted(place: Path) -> Iterator[Machine]:
+    """Up when entered, gone when left. Fails where it cannot run: it is never skipped."""
+    assert os.geteuid() == 0, "the systemd tests must run as root"
+    for program in ("systemd-nspawn", "nsenter"):
+        assert shutil.which(program), f"{program} is missing: make system-packages"
+    root, upper, work = (place / name for name in ("root", "upper", "work"))
+    for made in (root, upper, work):
+        made.mkdir()
+    # An overlay cannot lie on an overlay, and the place may: a tmpfs of its own cannot.
+    _run("mount", "-t", "tmpfs", "tmpfs", str(place))
+    for made in (root, upper, work):
+        made.mkdir()
+    options = f"lowerdir=/,upperdir={upper},workdir={work}"
+    try:
+        _run("mount", "-t", "overlay", "overlay", "-o", options, str(root))
+        _install(root)
+        with _container(root, place / "log") as init_pid:
+            machine = Machine(root, init_pid)
+            _wait_until_running(machine)
+            yield machine
+            machine.run("systemctl", "poweroff", check=False)
+    finally:
+        subprocess.run(["umount", "-q", str(root)], check=False)
+        subprocess.run(["umount", "-q", "-l", str(place)], check=False)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def _install(root: Path) -> None:
+    command = root / "usr/local/bin/failoverd"
+    command.write_text(COMMAND)
+    command.chmod(0o755)
+    unit = root / "etc/systemd/system/failoverd.service"
+    shutil.copy(CHECKOUT / "systemd" / "failoverd.service", unit)
+    for name in ("opt/python", "opt/failoverd", "opt/site-packages"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _container(root: Path, log: Path) -> Iterator[int]:
+    binds = {
+        Path(sys.base_prefix).resolve(): "/opt/python",
+        CHECKOUT: "/opt/failoverd",
+        SITE / "site-packages": "/opt/site-packages",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["systemd-nspawn", "--register=no", "--keep-unit", "--settings=no", "-D", str(root),
+             "-M", f"failoverd-{os.getpid()}", "--private-network", "--console=pipe",
+             "--link-journal=no", *(f"--bind-ro={a}:{b}" for a, b in binds.items()),
+             "--boot", "--", "systemd.unit=basic.target", "systemd.firstboot=off"],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        yield _init_of(process, log)
+    finally:
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _init_of(process: subprocess.Popen[bytes], log: Path) -> int:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text(errors="replace")
+        found = subprocess.run(
+            ["pgrep", "-P", str(process.pid), "-x", "systemd"],
+            capture_output=True, text=True, check=False,
+        ).stdout.split()  # fmt: skip
+        if found:
+            return int(found[0])
+        time.sleep(0.1)
+    raise AssertionError(f"systemd did not start\n{log.read_text(errors='replace')}")
+
+
+def _wait_until_running(machine: Machine) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        state = machine.run("systemctl", "is-system-running", check=False).stdout.strip()
+        if state in ("running", "degraded"):
+            return
+        assert time.monotonic() < deadline, f"the container is {state}\n{machine.journal()}"
+        time.sleep(0.2)
