@@ -1,0 +1,237 @@
+"""The daemon over HTTP and by its command line, on real servers, without root."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from failoverd.demo import pair as pairs
+from failoverd.demo import postgres, unprivileged, watched
+from failoverd.demo.configuration import write_configuration
+from failoverd.demo.postgres import wait_for
+
+
+class Running:
+    """A daemon on a pair, and the command line that talks to it."""
+
+    def __init__(self, daemon, config, place) -> None:
+        self.daemon = daemon
+        self.config = config
+        self.place = place
+
+    def failoverd(self, *words, stdin=subprocess.DEVNULL):
+        return subprocess.run(
+            [sys.executable, "-m", "failoverd", "-c", str(self.config), *words],
+            capture_output=True, text=True, stdin=stdin, timeout=60, check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def running():
+    with contextlib.ExitStack() as stack:
+        place = Path(tempfile.mkdtemp(prefix="failoverd-", dir="/tmp"))
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
+        become = unprivileged.namespace_prefix() if unprivileged.needed() else ()
+        assert become is not None, "run the tests as a user that is not root"
+        pair = pairs.bring_up(place, postgres.find(), become, lambda _: None)
+        stack.callback(pairs.take_down, pair)
+        (port,) = postgres.free_ports(1)
+        config = write_configuration(place, pair, port)
+        daemon = watched.start(config, port, place / "daemon.log")
+        stack.callback(daemon.stop)
+        wait_for(daemon.ready, f"it is ready: {(place / 'daemon.log').read_text()}")
+        wait_for(lambda: not daemon.status()["outlook"]["obstacles"], "a failover would work")
+        yield Running(daemon, config, place)
+
+
+def test_status_shows_what_it_sees_and_what_it_would_do(running):
+    shown = running.failoverd("status")
+    assert shown.returncode == 0, shown.stderr
+    assert "cluster demo: WATCHING" in shown.stdout
+    assert "fence pg1 and promote pg2" in shown.stdout
+    document = json.loads(running.failoverd("status", "--json").stdout)
+    assert document["primary"] == "pg1"
+    assert document["nodes"]["pg2"]["role"] == "standby"
+
+
+def test_check_passes_where_a_failover_would_work(running):
+    checked = running.failoverd("check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "well-formed" in checked.stdout
+    assert "FAIL" not in checked.stdout
+
+
+def test_pause_and_resume(running):
+    assert running.failoverd("pause").returncode == 0
+    assert running.daemon.status()["state"] == "paused"
+    again = running.failoverd("pause")
+    assert again.returncode == 1
+    assert "paused already" in again.stderr
+    assert running.failoverd("resume").returncode == 0
+    assert running.daemon.status()["state"] == "watching"
+
+
+def test_a_pause_may_end_by_itself(running):
+    assert running.failoverd("pause", "--for", "1s").returncode == 0
+    wait_for(lambda: running.daemon.status()["state"] == "watching", "it has resumed")
+    assert running.failoverd("pause", "--for", "1 fortnight").returncode == 2
+
+
+def test_a_dry_run_says_who_would_take_over_and_does_nothing(running):
+    shown = running.failoverd("failover", "--dry-run")
+    assert shown.returncode == 0
+    assert "promote pg2" in shown.stdout
+    assert running.daemon.status()["state"] == "watching"
+
+
+def test_a_failover_is_not_begun_without_a_terminal_or_yes(running):
+    refused = running.failoverd("failover")
+    assert refused.returncode == 1
+    assert "--yes" in refused.stderr
+    assert running.daemon.status()["primary"] == "pg1"
+
+
+def test_a_failover_to_a_stranger_is_refused(running):
+    refused = running.failoverd("failover", "--to", "pg9", "--yes")
+    assert refused.returncode == 1
+    assert "no node is called 'pg9'" in refused.stderr
+
+
+def test_nothing_may_be_vouched_for_that_is_not_being_fenced(running):
+    refused = running.failoverd("fenced", "pg1", "--reason", "because", "--yes")
+    assert refused.returncode == 1
+    assert "nothing waits for a fence proof" in refused.stderr
+
+
+def test_a_reload_takes_all_or_nothing(running):
+    assert running.failoverd("reload").returncode == 0
+    text = running.config.read_text()
+    running.config.write_text(text.replace("transport: local", "transport: pigeon"))
+    refused = running.failoverd("reload")
+    assert refused.returncode == 1
+    assert "transport" in refused.stderr
+    running.config.write_text(text)
+    assert running.daemon.status()["state"] == "watching"
+
+
+def test_history_and_report_say_when_nothing_has_happened(running):
+    assert "nothing has happened yet" in running.failoverd("history").stdout
+    assert running.failoverd("report").returncode == 1
+
+
+def test_the_http_interface_is_read_only_and_says_what_there_is(running):
+    get = running.daemon.get
+    assert json.loads(get("/healthz"))["ok"]
+    assert json.loads(get("/readyz"))["ok"]
+    assert [one["cluster"] for one in json.loads(get("/api/v1/clusters"))["clusters"]] == ["demo"]
+    assert json.loads(get("/api/v1/clusters/demo/incidents")) == {"incidents": []}
+    assert get("/api/v1/clusters/none") is None
+    assert json.loads(get("/clusters/demo/nodes/pg1/primary"))["ok"]
+    assert json.loads(get("/replica/pg2"))["ok"]
+    assert get("/primary/pg2") is None
+    assert "failoverd_state" in get("/metrics")
+    assert "demo: watching" in get("/")
+
+
+def test_the_metrics_hold_every_transition_from_the_start(running):
+    samples = running.daemon.metrics()
+    moves = {
+        (s.labels["from_state"], s.labels["to_state"])
+        for s in samples
+        if s.name == "failoverd_state_transitions_total"
+    }
+    assert {("suspect", "fencing"), ("fencing", "blocked"), ("confirming", "settling")} <= moves
+    states = {s.labels["state"]: s.value for s in samples if s.name == "failoverd_state"}
+    assert sum(states.values()) == 1
+
+
+def test_the_control_socket_is_closed_to_others_and_the_journal_to_all_but_its_owner(running):
+    assert (running.place / "control.sock").stat().st_mode & 0o777 == 0o660
+    for file in (running.place / "state").iterdir():
+        if file.is_file():
+            assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_a_password_is_in_no_log_and_in_no_answer(running):
+    password = (running.place / "monitor-password").read_text().strip()
+    shown = (running.place / "daemon.log").read_text()
+    shown += running.daemon.get("/api/v1/clusters") + running.failoverd("status", "--json").stdout
+    assert password not in shown
+    arguments = Path(f"/proc/{running.daemon.process.pid}/cmdline").read_bytes()
+    assert password.encode() not in arguments
+
+
+def test_a_second_daemon_on_the_same_directory_is_refused(running):
+    second = running.failoverd("run")
+    assert second.returncode == 1
+    assert "in use by another failoverd" in second.stdout
+
+
+def test_without_a_daemon_the_command_line_says_which_socket_and_how_to_start(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "failoverd", "--socket", str(tmp_path / "none"), "status"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert str(tmp_path / "none") in done.stderr
+    assert "systemctl start failoverd" in done.stderr
+
+
+def test_a_wrong_configuration_ends_with_78_and_every_mistake(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("clusters: {main: {nodes: {a: {hots: x}}}}\n")
+    for command in ("run", "check"):
+        done = subprocess.run(
+            [sys.executable, "-m", "failoverd", "-c", str(config), command],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 78
+        assert "did you mean host?" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_mistyped_command_is_a_usage_error_with_a_hint():
+    done = subprocess.run(
+        [sys.executable, "-m", "failoverd", "statsu"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "status" in done.stderr
+
+
+def test_status_imports_nothing_slow():
+    program = (
+        "import sys; from failoverd.cli.commands import cli\n"
+        "slow = {'asyncpg', 'asyncssh', 'aiohttp', 'pydantic', 'prometheus_client'}\n"
+        "print(sorted(slow & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("major", [13, 15, 16, 18])
+def test_the_grants_are_least_privilege_for_each_version(major):
+    environment = {**os.environ}
+    done = subprocess.run(
+        [sys.executable, "-m", "failoverd", "grants", "--version", str(major)],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    assert "GRANT pg_monitor" in done.stdout
+    assert "SUPERUSER" not in done.stdout
+    assert ("pg_use_reserved_connections" in done.stdout) == (major >= 16)
+
+
+def test_the_schema_is_json():
+    done = subprocess.run(
+        [sys.executable, "-m", "failoverd", "schema"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["$schema"]
