@@ -194,7 +194,10 @@ def _follow(obj: Context, cluster: str, old: str, timeout_s: float) -> None:
             said = now["sentence"]
             click.echo(f"{now['state']}: {said}")
         if now["state"] == "watching":
-            sys.exit(0 if now["primary"] != old else EXIT_REFUSED)
+            if now["primary"] == old:
+                _fail(f"{old} is the primary as before", EXIT_REFUSED)
+            click.echo(f"confirmed: {now['primary']} is the primary on timeline {now['timeline']}")
+            return
         if now["state"] == "blocked":
             sys.exit(EXIT_REFUSED)
         time.sleep(POLL_S)

@@ -55,7 +55,7 @@ from failoverd.core.events import (
     Unguarded,
     Woke,
 )
-from failoverd.core.memory import sole_writable, two_writable
+from failoverd.core.memory import others_write, sole_writable, two_writable
 from failoverd.core.model import Instant
 from failoverd.core.operator import COMMANDED, command, in_procedure, refusal
 from failoverd.core.policy import Mode, Policy
@@ -439,7 +439,7 @@ def effects(m: Machine) -> tuple[Effect, ...]:
             thaws = tuple(
                 Thaw(n, m.epoch, saved, s.attempt) for n, saved in sorted(owed_thaws(m).items())
             )
-            if not s.guard_owed:
+            if not s.guard_owed or (s.restart and others_write(m.view, m.memory)):
                 return thaws
             back = Unfence if s.restart else Unguard
             return (*thaws, back(s.primary, m.epoch))

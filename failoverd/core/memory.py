@@ -354,6 +354,11 @@ def two_writable(view: ClusterView, memory: Memory) -> str | None:
     return f"{' and '.join(names)} take writes" if len(names) > 1 else None
 
 
+def others_write(view: ClusterView, memory: Memory) -> bool:
+    """Another node than the primary was seen taking writes: nothing is started beside it."""
+    return any(report.name != memory.primary for report in _writable(view, memory))
+
+
 def _writable(view: ClusterView, memory: Memory) -> list[NodeReport]:
     """Of this cluster, or of any where none is known yet."""
     return [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -61,7 +61,7 @@ async def look(one: NodeProbe, **over):
 
 def descriptors() -> int:
     gc.collect()
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_a_round_tells_everything_of_a_primary_and_of_a_standby(pair):
@@ -141,7 +141,7 @@ async def test_nothing_leaks_when_held_sessions_time_out(pair):
 
 async def _until(condition) -> None:
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - tasks of the driver have no event to wait for
             await asyncio.sleep(0.01)
 
 

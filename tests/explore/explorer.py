@@ -481,7 +481,7 @@ def asked_for(effect: Effect, node: Node) -> None:
             assert node.now - proof.proved_at <= 30.0, "the proof is too old"
         case Unfence(node=name):
             assert not m.asked, "unfenced although somebody was asked to promote"
-            others = [n for n in node.seen.names if n != name and node.seen[n].writable]
+            others = [r.name for r in m.view.others(name) if r.writable]
             assert not others, f"unfenced beside {others}"
         case Fence(node=name) if not m.asked and name == m.memory.primary:
             heard = [n for n in node.seen.names if n != name and node.seen[n].process == UP]

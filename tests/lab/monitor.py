@@ -74,6 +74,9 @@ class Daemon:
         found = [process for process in self._host.processes() if process.pid == self.pid]
         assert found, f"failoverd has ended ({self.exit_status})\n{self.tail()}"
         os.kill(found[0].outer_pid, number)
+        if number is signal.SIGCONT:
+            # nsenter stops itself when the program that it waits for is stopped.
+            self._process.send_signal(number)
 
     def wait(self, timeout_s: float = 30) -> int:
         """The exit status, when it ends by itself."""

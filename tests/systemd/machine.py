@@ -15,7 +15,8 @@ CHECKOUT = Path(__file__).parents[2]
 SITE = Path(sys.prefix) / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
 INTERPRETER = f"/opt/python/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
 COMMAND = f"""#!/bin/sh
-LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/failoverd:/opt/site-packages exec {INTERPRETER} -m failoverd "$@"
+export LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/failoverd:/opt/site-packages
+exec {INTERPRETER} -m failoverd "$@"
 """
 
 
