@@ -130,6 +130,16 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """A row of `pg_replication_slots`; `retained_bytes` is the WAL that it holds back."""
+
+    name: str
+    active: bool
+    wal_status: str
+    retained_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerFacts:
     """What a server says of itself by SQL, in one row of one statement."""
 
@@ -156,6 +166,7 @@ class ServerFacts:
     receiver_readable: bool = True
     """False where our role lacks pg_monitor, so that the absence of a row means nothing."""
     senders: tuple[Sender, ...] = ()
+    slots: tuple[Slot, ...] = ()
     synchronous_standby_names: str = ""
     sync_waiters: int = 0
     """Sessions that wait in SyncRep for a synchronous standby."""

@@ -76,6 +76,15 @@ def _node(name: NodeName, m: Machine, now: Now) -> dict[str, Any]:
         "lsn": _text(_position(server)),
         "lag_bytes": lag_bytes(report, m),
         "receiver": server.receiver.status if server is not None and server.receiver else None,
+        "slots": [
+            {
+                "name": slot.name,
+                "active": slot.active,
+                "wal_status": slot.wal_status,
+                "retained_bytes": slot.retained_bytes,
+            }
+            for slot in (server.slots if server is not None else ())
+        ],
         "seen_s_ago": round(now.monotonic - report.began_at, 3) if report.round else None,
         "host": str(report.host.look.outcome),
         "host_detail": report.host.look.detail,

@@ -17,6 +17,7 @@ from failoverd.core.model import (
     Receiver,
     Sender,
     ServerFacts,
+    Slot,
     SystemIdentifier,
     Timeline,
 )
@@ -45,6 +46,11 @@ select (select system_identifier::text from pg_control_system()) as system_ident
           from (select application_name, client_addr::text as client_address, state, sync_state,
                        flush_lsn::text as flush_lsn
                   from pg_stat_replication) s) as senders,
+       (select coalesce(json_agg(l), '[]')::text
+          from (select slot_name, active, wal_status,
+                       (case when r.in_recovery then pg_last_wal_receive_lsn()
+                             else pg_current_wal_lsn() end - restart_lsn)::int8 as retained
+                  from pg_replication_slots order by slot_name) l) as slots,
        current_setting('synchronous_standby_names') as synchronous_standby_names,
        (select count(*)::int from pg_stat_activity where wait_event = 'SyncRep') as sync_waiters,
        current_setting('primary_slot_name') as primary_slot_name,
@@ -90,6 +96,7 @@ def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
         receiver=_receiver(receiver) if readable else None,
         receiver_readable=readable,
         senders=tuple(_sender(sender) for sender in json.loads(row["senders"])),
+        slots=tuple(_slot(slot) for slot in json.loads(row["slots"])),
         synchronous_standby_names=row["synchronous_standby_names"],
         sync_waiters=row["sync_waiters"],
         primary_slot_name=row["primary_slot_name"],
@@ -106,6 +113,10 @@ def _receiver(row: Mapping[str, Any] | None) -> Receiver | None:
     if row is None:
         return None
     return Receiver(row["status"], row["sender_host"] or "", row["sender_port"] or 0, row["age"])
+
+
+def _slot(row: Mapping[str, Any]) -> Slot:
+    return Slot(row["slot_name"], row["active"], row["wal_status"] or "", row["retained"])
 
 
 def _sender(row: Mapping[str, Any]) -> Sender:

@@ -60,6 +60,8 @@ def test_status_shows_what_it_sees_and_what_it_would_do(running):
     document = json.loads(running.failoverd("status", "--json").stdout)
     assert document["primary"] == "pg1"
     assert document["nodes"]["pg2"]["role"] == "standby"
+    assert document["nodes"]["pg2"]["lag_bytes"] is not None
+    assert document["nodes"]["pg1"]["slots"] == []
 
 
 def test_check_passes_where_a_failover_would_work(running):

@@ -7,31 +7,13 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from failoverd.core.model import ControlState, Guard, NodeName, Outcome
+from failoverd.core.model import ControlState, Guard
 from failoverd.demo import postgres
-from failoverd.host_program.program import program
-from failoverd.transport.local import LocalHost
 from tests.cluster import servers
 from tests.cluster.servers import ask_about
-
-SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
-SETTINGS = (
-    "primary_conninfo",
-    "primary_slot_name",
-    "max_standby_archive_delay",
-    "max_standby_streaming_delay",
-)
-
-
-def auto_conf(server):
-    """The settings in force in postgresql.auto.conf, as the last line for each says."""
-    lines = (server.data_dir / "postgresql.auto.conf").read_text().splitlines()
-    pairs = (line.partition(" = ") for line in lines if " = " in line)
-    return {name: value for name, _, value in pairs}
 
 
 def child_of(server):
@@ -44,6 +26,7 @@ def stranger(room):
     """A live process named `postgres`, in a directory of its own."""
     with _sleeper(room, room) as process:
         yield process
+        process.kill()
 
 
 def _sleeper(room, directory):
@@ -56,9 +39,6 @@ def _sleeper(room, directory):
 
 def _program(sleeper, directory):
     return subprocess.Popen([sleeper, "600"], cwd=directory)
-
-
-# -- looking
 
 
 async def test_a_look_agrees_with_what_sql_says_of_the_same_server(primary):
@@ -135,9 +115,6 @@ async def test_what_is_missing_is_named_and_nothing_is_made_up(primary):
     no_shell = await asked.act("stop", mode="")
     assert no_shell.exit_status == 16
     assert postgres.postmaster_pid(primary)
-
-
-# -- stopping
 
 
 async def test_where_a_postmaster_lives_dead_only_touches_nothing(primary):
@@ -229,10 +206,6 @@ async def test_a_stranger_named_in_a_stale_pid_file_is_left_alone(primary, stran
     answer = await ask_about(primary).act("stop", mode="immediate")
     assert answer.done
     assert stranger.poll() is None
-    stranger.kill()
-
-
-# -- by what right
 
 
 @pytest.mark.parametrize("verb", ["guard", "unguard", "stop", "start", "freeze", "thaw", "promote"])
@@ -288,9 +261,6 @@ async def test_one_act_at_a_time_and_looks_meanwhile(primary):
     finally:
         os.close(directory)
     assert (await asked.act("guard")).done
-
-
-# -- the guard
 
 
 async def test_a_standby_by_right_is_neither_guarded_nor_stopped_nor_unguarded(standby):
@@ -361,9 +331,6 @@ async def test_a_signal_without_our_marker_is_foreign_and_a_marker_without_signa
     assert (await asked.facts()).guard is Guard.FOREIGN
 
 
-# -- starting
-
-
 async def test_a_server_that_was_started_outlives_its_session_and_holds_no_lock(primary):
     postgres.stop(primary)
     asked = ask_about(primary)
@@ -381,261 +348,9 @@ async def test_a_server_that_does_not_start_is_said_not_to(primary):
     assert (answer.exit_status, answer.field("verdict")) == (11, "not_started")
 
 
-# -- freezing
-
-
-@pytest.fixture(params=servers.binaries_by_major(), ids=lambda found: f"postgresql-{found.major}")
-def pair(request, grounds, room, running):
-    ground = grounds(request.param)
-    primary = running(servers.start_primary(ground, room))
-    return primary, running(servers.start_standby(ground, room, primary))
-
-
-def restoring(saved):
-    return {f"restore_{name.removeprefix('saved_')}": values[0] for name, values in saved.items()}
-
-
-async def settings_of(asked):
-    answer = await asked.act("settings")
-    assert answer.done, answer.run.output
-    return {name: values for name, values in answer.fields.items() if name.startswith("saved_")}
-
-
-async def test_a_frozen_standby_stands_still_and_a_thawed_one_streams_again(pair):
-    primary, standby = pair
-    postgres.sql(standby, "alter system set max_standby_streaming_delay = '17s';")
-    postgres.sql(standby, "alter system set primary_slot_name = '';")
-    before = auto_conf(standby)
-    asked = ask_about(standby)
-    saved = await settings_of(asked)
-    assert set(saved) == {
-        "saved_primary_conninfo_b64",
-        "saved_primary_slot_name_b64",
-        "saved_max_standby_archive_delay_unset",
-        "saved_max_standby_streaming_delay_b64",
-    }
-    assert auto_conf(standby) == before
-
-    frozen = await asked.act("freeze")
-    assert frozen.done, frozen.run.output
-    assert frozen.field("timeline") == "1"
-    postgres.sql(primary, "create table later ();")
-    where = "select pg_last_wal_receive_lsn(), (select count(*) from pg_stat_wal_receiver);"
-    assert postgres.sql(standby, where) == f"{frozen.field('position')}|0"
-    shown = (
-        "select string_agg(current_setting(name), '|' order by name) from pg_settings"
-        f" where name in {SETTINGS};"
-    )
-    assert postgres.sql(standby, shown) == "0|0||failoverd_frozen_7"
-
-    again = await asked.act("freeze")
-    assert again.field("position") == frozen.field("position")
-    unknown = await asked.act("settings")
-    assert (unknown.exit_status, unknown.field("already_frozen")) == (11, "yes")
-
-    short = await asked.act("thaw", restore_primary_conninfo_b64="")
-    assert short.exit_status == 16
-    thawed = await asked.act("thaw", **restoring(saved))
-    assert (thawed.exit_status, thawed.field("verdict")) == (0, "thawed")
-    assert auto_conf(standby) == before
-    postgres.wait_until_streaming(primary, standby)
-
-
-def statements_with_the_secret(server):
-    """Aside from what every reload writes: that a parameter has changed, and to what."""
-    lines = server.log.read_text().splitlines()
-    return [line for line in lines if "secret" in line and "changed to" not in line]
-
-
-async def test_settings_with_quotes_come_back_as_they_were_and_are_never_told(pair):
-    _, standby = pair
-    conninfo = "host=127.0.0.1 password='it''s \\\\ a \"secret\"' application_name=pg2"
-    postgres.sql(standby, f"alter system set primary_conninfo = {postgres.quoted(conninfo)};")
-    postgres.sql(standby, "alter system set log_statement = 'all'; select pg_reload_conf();")
-    before = auto_conf(standby)
-    asked = ask_about(standby)
-    saved = await settings_of(asked)
-    assert (await asked.act("freeze")).done
-    told_before = statements_with_the_secret(standby)
-    thawed = await asked.act("thaw", **restoring(saved))
-    assert thawed.done
-    assert auto_conf(standby) == before
-    assert statements_with_the_secret(standby) == told_before
-    assert saved["saved_primary_conninfo_b64"][0] not in repr(thawed) + thawed.run.command
-
-
-async def test_a_freeze_that_was_cut_off_half_way_is_undone(standby):
-    asked = ask_about(standby)
-    before = auto_conf(standby)
-    saved = await settings_of(asked)
-    postgres.sql(standby, "alter system set primary_slot_name = 'failoverd_frozen_6';")
-    postgres.sql(standby, "alter system set primary_conninfo = '';")
-    assert (await asked.act("thaw", **restoring(saved))).field("verdict") == "thawed"
-    assert auto_conf(standby) == before
-
-
-async def test_thawing_what_is_not_frozen_changes_nothing(standby):
-    before = auto_conf(standby)
-    unset = {f"restore_{name}_unset": "yes" for name in SETTINGS}
-    answer = await ask_about(standby).act("thaw", **unset)
-    assert (answer.exit_status, answer.field("verdict")) == (0, "not_frozen")
-    assert auto_conf(standby) == before
-
-
-async def test_a_primary_is_never_frozen(primary):
-    before = auto_conf(primary)
-    answer = await ask_about(primary).act("freeze")
-    assert (answer.exit_status, answer.field("verdict")) == (11, "not_frozen")
-    assert auto_conf(primary) == before
-
-
-async def test_only_a_standby_frozen_for_this_epoch_is_promoted_and_its_log_tells(standby):
-    asked = ask_about(standby)
-    refused = await asked.act("promote")
-    assert (refused.exit_status, refused.field("verdict")) == (11, "not_promoted")
-    assert (await asked.act("freeze")).done
-    size = (await asked.call("log", server_log=str(standby.log))).field("size")
-    assert (await asked.act("promote", epoch="8")).exit_status == 11
-    assert (await asked.act("promote", epoch="8", incident="8")).exit_status == 11
-    assert (await asked.act("freeze", epoch="8")).done
-    assert (await asked.act("promote", epoch="8")).field("verdict") == "asked"
-    servers.wait_until(lambda: not servers.in_recovery(standby), "the promotion")
-    log = await asked.call("log", server_log=str(standby.log), since=size)
-    assert 2 <= len(log.fields["line_b64"]) <= 20
-    rest = await asked.call("log", server_log=str(standby.log), since=log.field("size"))
-    assert "line_b64" not in rest.fields
-    rotated = await asked.call("log", server_log=str(standby.log), since="999999999")
-    assert rotated.fields["line_b64"] == log.fields["line_b64"]
-    unreadable = await asked.call("log", server_log="/nowhere/log")
-    assert (unreadable.done, unreadable.field("readable")) == (True, "no")
-    nameless = await asked.call("log")
-    assert (nameless.done, nameless.field("readable")) == (True, "no")
-
-
-# -- reaching
-
-
 async def test_a_host_says_whether_a_server_answers_there(primary):
     asked = ask_about(primary)
     assert (await asked.call("reach", host="127.0.0.1")).field("answer") == "accepting"
     assert (await asked.call("reach", host="")).field("answer") == "accepting"
     postgres.signal_all(primary, signal.SIGSTOP)
     assert (await asked.call("reach", host="127.0.0.1")).field("answer") == "no_response"
-
-
-# -- the program as a text, and its process
-
-
-def _shell(command, text):
-    return subprocess.run(command, input=text, capture_output=True, check=False, timeout=30)
-
-
-@pytest.mark.parametrize("shell", SHELLS)
-async def test_every_shell_says_the_same(primary, shell):
-    asked = ask_about(primary)
-    facts = await asked.facts()
-    command = [shell, *(["sh"] if shell == "busybox" else []), "-s"]
-
-    def run(**arguments):
-        text = program({**asked.arguments, **arguments, "nonce": "n"})
-        said = _shell(command, text)
-        assert said.stdout.decode().endswith("\nnonce=n\n"), said
-        return said.returncode, said.stdout.decode()
-
-    status, said = run(verb="status")
-    assert status == 0
-    assert said.count("\nprocess=") == len(facts.processes)
-    right = {"system_identifier": facts.system_identifier, "boot_id": facts.boot_id, "epoch": "7"}
-    expires = str(int((facts.uptime_s + 60) * 100))
-    assert run(verb="stop", mode="dead_only", **right, expires=expires)[0] == 13
-    assert run(verb="stop", mode="fast", **right, expires=expires)[0] == 0
-    assert postgres.processes(primary) == ()
-    assert run(verb="unguard", **right, expires=expires)[0] == 0
-
-
-async def test_a_program_that_arrives_in_part_does_nothing(primary):
-    asked = ask_about(primary)
-    facts = await asked.facts()
-    right = {
-        "verb": "stop",
-        "mode": "immediate",
-        "system_identifier": facts.system_identifier,
-        "boot_id": facts.boot_id,
-        "epoch": "7",
-        "expires": str(int((facts.uptime_s + 600) * 100)),
-        "nonce": "n",
-    }
-    text = program({**asked.arguments, **right})
-    cuts = [len(text) - n for n in (2, 8, 20, 60, 150, 400, 1500, 4000, 9000)]
-    for cut in cuts:
-        assert b"nonce=n" not in _shell(["sh", "-s"], text[:cut]).stdout
-    assert postgres.sql(primary, "select 1;") == "1"
-    assert not (primary.data_dir / "standby.signal").exists()
-
-
-def hanging_binaries(room):
-    """A bin_dir whose pg_controldata says who it is and then never ends."""
-    folder = room / "hanging"
-    folder.mkdir()
-    file = folder / "pg_controldata"
-    file.write_text(f'#!/bin/sh\necho "$$" >"{room}/pid"\nexec sleep 600\n')
-    file.chmod(0o755)
-    return folder
-
-
-def pid_of(file):
-    servers.wait_until(lambda: file.exists() and file.read_text().endswith("\n"), "its pid")
-    return int(file.read_text())
-
-
-def open_descriptors():
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def session_of(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[3])
-
-
-def is_gone(pid):
-    return not Path(f"/proc/{pid}").exists() or servers.state_letter(pid) == "Z"
-
-
-async def test_a_call_ends_in_time_and_leaves_no_process(primary, room):
-    asked = ask_about(primary)
-    folder = hanging_binaries(room)
-    arguments = {**asked.arguments, "bin_dir": str(folder)}
-    descriptors = open_descriptors()
-    answer = await asked.host.call("status", arguments, timeout_s=1)
-    assert (answer.outcome, answer.exit_status, answer.done) == (Outcome.TIMED_OUT, None, False)
-    assert answer.run.duration_s < 2
-    pid = pid_of(room / "pid")
-    servers.wait_until(lambda: is_gone(pid), "the end of what was started")
-    assert open_descriptors() == descriptors
-
-
-async def test_a_cancelled_call_leaves_no_process(primary, room):
-    asked = ask_about(primary)
-    arguments = {**asked.arguments, "bin_dir": str(hanging_binaries(room))}
-    call = asyncio.create_task(asked.host.call("status", arguments, timeout_s=20))
-    pid = await asyncio.to_thread(pid_of, room / "pid")
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    servers.wait_until(lambda: is_gone(pid), "the end of what was started")
-
-
-async def test_a_program_that_is_killed_is_lost_and_never_done(primary, room):
-    asked = ask_about(primary)
-    arguments = {**asked.arguments, "bin_dir": str(hanging_binaries(room))}
-    call = asyncio.create_task(asked.host.call("status", arguments, timeout_s=20))
-    pid = await asyncio.to_thread(pid_of, room / "pid")
-    os.killpg(session_of(pid), signal.SIGKILL)
-    answer = await call
-    assert (answer.outcome, answer.done) == (Outcome.LOST, False)
-    os.kill(pid, signal.SIGKILL)
-
-
-async def test_without_a_shell_it_is_our_own_fault(primary, room, monkeypatch):
-    monkeypatch.setenv("PATH", str(room))
-    answer = await LocalHost(NodeName("pg1"), servers.monotonic).call("status", {}, timeout_s=5)
-    assert (answer.outcome, answer.exit_status) == (Outcome.OUR_FAULT, None)

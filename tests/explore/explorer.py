@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -256,32 +257,32 @@ def replies(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
     for visit, effect, _ in node.under_way:
         name = f"{type(effect).__name__} of {node_of(effect)}"
         world, result = performed(node.world, effect, Instant(node.now))
-        told = answer(replace(node, world=world), visit, effect)
+        done = answer(replace(node, world=world), visit, effect)
         yield (
             f"{name}: {type(result).__name__}",
-            happens(told, Replied(visit, effect, result), policy),
+            happens(done, Replied(visit, effect, result), policy),
         )
         if isinstance(result, EffectFailed):
             continue
         budget = node.budget
         if budget.lost_answers and world != node.world:
-            lost = replace(told, budget=replace(budget, lost_answers=budget.lost_answers - 1))
+            lost = replace(done, budget=replace(budget, lost_answers=budget.lost_answers - 1))
             yield (
                 f"{name}: done, answer lost",
                 happens(lost, Replied(visit, effect, FAILED), policy),
             )
         if budget.failures:
-            told = answer(node, visit, effect)
-            told = replace(told, budget=replace(budget, failures=budget.failures - 1))
-            yield f"{name}: not done", happens(told, Replied(visit, effect, FAILED), policy)
+            undone = answer(node, visit, effect)
+            undone = replace(undone, budget=replace(budget, failures=budget.failures - 1))
+            yield f"{name}: not done", happens(undone, Replied(visit, effect, FAILED), policy)
             if isinstance(effect, Salvage):
                 lossy = Salvaged(WalLoss(1 << 30, True, "a gigabyte"), SAID)
                 yield (
                     f"{name}: too much is lost",
-                    happens(told, Replied(visit, effect, lossy), policy),
+                    happens(undone, Replied(visit, effect, lossy), policy),
                 )
             if isinstance(effect, Fence):
-                half = replace(told, world=half_fenced(node.world, effect))
+                half = replace(undone, world=half_fenced(node.world, effect))
                 yield f"{name}: half done", happens(half, Replied(visit, effect, FAILED), policy)
 
 
@@ -427,15 +428,13 @@ def shape(value: object, now: float, name: str = "") -> object:
         return tuple(sorted(value))
     if isinstance(value, tuple):
         return tuple(shape(item, now) for item in value)
-    assert dataclasses.is_dataclass(value), value
-    return (
-        type(value).__name__,
-        *(
-            shape(getattr(value, f.name), now, f.name)
-            for f in dataclasses.fields(value)
-            if f.name not in SKIPPED
-        ),
-    )
+    kind = type(value)
+    return (kind.__name__, *(shape(getattr(value, f), now, f) for f in compared(kind)))
+
+
+@functools.cache
+def compared(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(kind) if f.name not in SKIPPED)
 
 
 # What must always hold.

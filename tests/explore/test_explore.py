@@ -72,7 +72,7 @@ SCENARIOS = {
         Budget(crashes=1, failures=2, orders=ORDERS({"vouch"}))
     ),
     "the very beginning": Scenario(
-        Budget(orders=ORDERS({"pause", "resume", "failover"}), crashes=1), known=False
+        Budget(orders=ORDERS({"pause", "resume"}), kills=1), known=False
     ),
     "a crash within the cooldown": Scenario(
         Budget(crashes=2, restarts=1, orders=ORDERS({"ack"})), cooldown_s=40.0

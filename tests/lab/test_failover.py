@@ -73,6 +73,17 @@ def test_the_report_proves_each_line_of_the_manual_procedure(lab):
     assert sorted(files) == ["main-1.json", "main-1.md"]
 
 
+def test_where_the_role_may_not_promote_the_owner_of_the_data_directory_does(lab):
+    w = watched(lab)
+    w.pg1.sql("revoke execute on function pg_promote(boolean, integer) from failoverd")
+    w.pg1.sql("revoke execute on function pg_promote(boolean, integer) from public")
+    w.pg1.kill9_postmaster()
+    w.wait_until_failed_over()
+    assert "permission denied for function pg_promote" in lab.monitor.failoverd("report").stdout
+    w.ledger.wait_for(600)
+    assert w.ledger.check(w.pg2).lost == ()
+
+
 def test_the_old_primary_started_again_by_hand_is_read_only(lab):
     w = watched(lab)
     w.pg1.kill9_postmaster()
@@ -104,6 +115,7 @@ def test_a_primary_that_only_the_monitor_cannot_reach_is_left_alone(lab):
     w = watched(lab)
     lab.part(lab.monitor, w.pg1)
     w.wait(lambda: w.status()["diagnosis"] == "partitioned", 15, "it is partitioned")
+    assert w.status()["nodes"]["pg2"]["receiver"] == "streaming"
     w.ledger.wait_for(2000, 60)
     assert w.failovers_begun() == 0
     assert w.status()["diagnosis"] == "partitioned"

@@ -157,9 +157,6 @@ def test_ssh_failures_are_sorted_and_none_is_done(error, outcome):
     assert words
 
 
-# -- real ones
-
-
 def address(host, port):
     return SqlAddress(host, port, "failoverd", "postgres", lambda: "secret", sslmode="disable")
 

@@ -56,9 +56,6 @@ def answered(output, exit_status=0):
     return call().answer(exit_status, f"{output}nonce={NONCE}\n", 0.1)
 
 
-# -- the text
-
-
 @settings(max_examples=25)
 @given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])))
 def test_a_shell_reads_each_argument_as_it_was_given(value):
@@ -107,9 +104,6 @@ def test_shellcheck_finds_nothing():
         ["shellcheck", "-s", "sh", *files], capture_output=True, text=True, check=False
     )
     assert said.stdout == ""
-
-
-# -- the answer
 
 
 def test_an_answer_counts_if_it_ends_with_our_nonce_whatever_the_exit_status():
@@ -174,9 +168,6 @@ def test_secrets_are_in_no_command_no_output_and_no_repr():
 
 def test_what_is_kept_of_an_answer_is_bounded():
     assert len(answered("x=" + "y" * 100_000 + "\n").run.output) == OUTPUT_LIMIT
-
-
-# -- the facts
 
 
 def test_a_status_is_read_as_facts():
