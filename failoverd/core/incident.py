@@ -206,7 +206,7 @@ def _refused(before: Machine, event: Event, after: Machine) -> bool:
 
 
 def _diagnosis(m: Machine, policy: Policy) -> str:
-    return "" if m.memory.primary is None else diagnose(m.view, m.memory, policy)
+    return diagnose(m.view, m.memory, policy) if m.looked_at else ""
 
 
 def _election(before: Machine, after: Machine, policy: Policy) -> Election | None:

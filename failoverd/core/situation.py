@@ -111,6 +111,11 @@ class Machine:
         return self.view.report(self.memory.primary)
 
     @property
+    def looked_at(self) -> bool:
+        """The primary is known, and was looked at since it is the primary."""
+        return self.memory.primary is not None and self.primary_report.round > 0
+
+    @property
     def next_epoch(self) -> Epoch:
         """The highest of journal and hosts, plus one."""
         return Epoch(max(self.epoch, self.memory.highest_epoch) + 1)
@@ -226,6 +231,7 @@ def _confirmed(m: Machine, primary: NodeName, confirmed: Confirmed, now: Now) ->
     recent = tuple(at for at in m.failovers if at > day_ago)
     return replace(
         m,
+        view=seen_since(m.view, now.monotonic),
         memory=memory,
         jobs=jobs,
         last_confirmed=now.wall,

@@ -221,6 +221,8 @@ class Supervisor:
         self.stepped_at = clock.monotonic()
         self._observer.stepped(self.name, before, event, decided.machine, entry)
         self._start_effects(group, decided.effects)
+        if before.memory.primary != decided.machine.memory.primary:
+            self._look_at_everyone()
         self._hasten()
         return True
 
@@ -314,6 +316,10 @@ class Supervisor:
         for name, watch in self._watches.items():
             if name != self.machine.memory.primary:
                 watch.hurry.set()
+
+    def _look_at_everyone(self) -> None:
+        for watch in self._watches.values():
+            watch.hurry.set()
 
     def _was_ours(self, began: Instant) -> bool:
         return self._lag.worst_since(began) > self.policy.timeout_s / 4

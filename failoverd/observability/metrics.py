@@ -204,7 +204,7 @@ class Metrics:
         s.ready.labels(cluster).set(not outlook(after, now, policy).obstacles)
         if after.last_confirmed is not None:
             s.last_failover.labels(cluster).set(after.last_confirmed)
-        known = after.memory.primary is not None
+        known = after.looked_at
         found = diagnose(after.view, after.memory, policy) if known else None
         self._choose(s.diagnosis, (cluster,), found)
         self._choose(s.primary, (cluster,), after.memory.primary)

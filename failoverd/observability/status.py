@@ -17,7 +17,7 @@ from failoverd.core.states import Blocked, name_of
 
 def status_document(name: str, m: Machine, now: Now, policy: Policy) -> dict[str, Any]:
     """JSON-able; times are seconds, positions as PostgreSQL writes them."""
-    diagnosis = None if m.memory.primary is None else diagnose(m.view, m.memory, policy)
+    diagnosis = diagnose(m.view, m.memory, policy) if m.looked_at else None
     view = outlook(m, now, policy)
     return {
         "cluster": name,

@@ -149,7 +149,7 @@ def explore(
     *,
     standbys: int = 2,
     limit: int = 1_000_000,
-    sample_every: int = 97,
+    sample_every: int = 197,
     known: bool = True,
 ) -> Findings:
     found = Findings()
