@@ -252,7 +252,7 @@ def _count_round(memory: Memory, primary: NodeReport, view: ClusterView, policy:
     if memory.doubt is not None and memory.doubt.began_at == primary.began_at:
         return replace(memory, failed_rounds=0) if heard_since else memory
     # Rounds that failed before somebody heard it are void: it was alive.
-    void = memory.doubt is not None and heard_at > max(alive_at, memory.doubt.began_at)
+    void = memory.doubt is not None and alive_at < heard_at >= memory.doubt.began_at
     counted = 0 if void else memory.failed_rounds
     return replace(
         memory,

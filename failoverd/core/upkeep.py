@@ -37,7 +37,7 @@ def upkeep(m: Machine) -> tuple[Effect, ...]:
         if job.retry_at is not None:
             continue
         if job.job is Job.OWED_UNGUARD:
-            owed.append(Unguard(node, job.epoch, job.attempt))
+            owed.append(Unguard(node, m.epoch, job.attempt))
         elif job.job is Job.QUARANTINED and _came_back(m, node):
             owed.append(Fence(node, StopMode.FAST, m.epoch, job.attempt))
     for node, saved in sorted(owed_thaws(m).items()):

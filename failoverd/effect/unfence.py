@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from failoverd.core.effects import Unfence, Unguard
 from failoverd.core.events import EffectFailed, Unfenced, Unguarded
 from failoverd.core.model import Guard
-from failoverd.effect.world import Runs, World, act, look, why
+from failoverd.effect.fence import ROLE
+from failoverd.effect.world import Node, Runs, World, act, ask, look, why
+
+RETRY_S = 0.1
 
 
 async def unguard(effect: Unguard, world: World) -> Unguarded | EffectFailed:
@@ -17,8 +22,12 @@ async def unguard(effect: Unguard, world: World) -> Unguarded | EffectFailed:
         return EffectFailed("not_unguarded", runs.evidence(f"its host: {why(answer)}"))
     if facts.guard is not Guard.OURS:
         return Unguarded(runs.evidence(f"{node.name} has no guard of ours"))
+    if facts.guard_epoch is not None and facts.guard_epoch > effect.epoch:
+        return EffectFailed("not_unguarded", runs.evidence("its guard is of a newer incident"))
+    # The guard names the incident that laid it, which may be older than the present epoch.
+    marker = {"incident": str(facts.guard_epoch or effect.epoch)}
     answer = runs.add(
-        await act(world, node, "unguard", facts, effect.epoch, {}, world.limits.freeze_s)
+        await act(world, node, "unguard", facts, effect.epoch, marker, world.limits.freeze_s)
     )
     if not answer.done:
         return EffectFailed("not_unguarded", runs.evidence(f"its guard stays: {why(answer)}"))
@@ -42,4 +51,19 @@ async def unfence(effect: Unfence, world: World) -> Unfenced | EffectFailed:
         )
         if not answer.done:
             return EffectFailed("not_started", runs.evidence(f"not started: {why(answer)}"))
-    return Unfenced(runs.evidence(f"{node.name} was started again as the primary"))
+    return await _read_write(world, node, runs)
+
+
+async def _read_write(world: World, node: Node, runs: Runs) -> Unfenced | EffectFailed:
+    """Started is not enough: it must be out of recovery, within the limit of a promotion."""
+    deadline = world.monotonic() + world.limits.promote_s
+    while True:
+        role = await ask(world, node, ROLE, timeout_s=world.poll_timeout_s)
+        if role.ok and not role.row["in_recovery"]:
+            runs.add_sql(node.name, ROLE, role.look, "in_recovery=False")
+            return Unfenced(runs.evidence(f"{node.name} was started again as the primary"))
+        if world.monotonic() >= deadline:
+            runs.add_sql(node.name, ROLE, role.look, f"in_recovery={role.row.get('in_recovery')}")
+            sentence = f"{node.name} was started, and does not take writes"
+            return EffectFailed("not_writable", runs.evidence(sentence))
+        await asyncio.sleep(RETRY_S)

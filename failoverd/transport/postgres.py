@@ -123,14 +123,18 @@ async def connect(
     """A fresh connection within `timeout_s`, or what came of the attempt."""
     began = monotonic()
     try:
+        password, tls = address.password(), address.tls()
+    except Exception as error:  # noqa: BLE001 - a file of ours is at fault, whatever it says
+        return Look(Outcome.OUR_FAULT, began, monotonic(), str(error)), None
+    try:
         async with asyncio.timeout(timeout_s):
             connection = await asyncpg.connect(
                 host=address.host,
                 port=address.port,
                 user=address.user,
                 database=address.database,
-                password=address.password(),
-                ssl=address.tls(),
+                password=password,
+                ssl=tls,
                 timeout=timeout_s,
                 statement_cache_size=0,
                 server_settings={"application_name": address.application_name},

@@ -1,0 +1,647 @@
+"""What happens when a primary dies, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from failoverd.core.effects import (
+    Confirm,
+    Fence,
+    Freeze,
+    Promote,
+    ReadSettings,
+    Redirect,
+    Salvage,
+    StopMode,
+    Thaw,
+    Unfence,
+    Unguard,
+)
+from failoverd.core.events import (
+    Confirmed,
+    FrozenAt,
+    NotConfigured,
+    OperatorAcknowledges,
+    OperatorFailover,
+    OperatorVouches,
+    Promoted,
+    Replied,
+    Salvaged,
+    Thawed,
+    Trigger,
+    Unfenced,
+    Unguarded,
+)
+from failoverd.core.model import (
+    ControlState,
+    Frozen,
+    Guard,
+    Instant,
+    Lsn,
+    Outcome,
+    Timeline,
+    WalLoss,
+)
+from failoverd.core.policy import Mode
+from failoverd.core.situation import Job, restored
+from failoverd.core.states import (
+    Blocked,
+    BlockReason,
+    Confirming,
+    Electing,
+    Fencing,
+    Promoting,
+    Reverting,
+    Salvaging,
+    Settling,
+    Starting,
+    Suspect,
+    Watching,
+)
+from tests.unit.vocabulary import (
+    ALIVE,
+    FAILED,
+    HERE,
+    OWN,
+    PAIR,
+    PG1,
+    PG2,
+    PG3,
+    TRIO,
+    WORDS,
+    Daemon,
+    crashed,
+    cut_off,
+    dead,
+    gone,
+    healthy,
+    host,
+    hung,
+    report,
+    says,
+    server,
+    streaming,
+    watching,
+)
+
+NOTHING = NotConfigured(WORDS)
+CONFIRMED = Confirmed(Timeline(2), Lsn(HERE + 100), False, (), "", WORDS)
+QUIET = streaming(age=20, reach=Outcome.TIMED_OUT)
+NEW_PRIMARY = healthy(HERE + 100, timeline=2)
+
+
+def electing():
+    return crashed().fenced()
+
+
+def salvaging():
+    return electing().froze({PG2: HERE})
+
+
+def promoting():
+    return salvaging().answered(Salvage, NOTHING)
+
+
+def confirming():
+    return promoting().answered(Promote, Promoted(WORDS))
+
+
+def failed_over():
+    return confirming().answered(Confirm, CONFIRMED).answered(Redirect, NOTHING)
+
+
+def held_down(name, at):
+    """The old primary, started by somebody under our guard."""
+    facts = server(at, in_recovery=True)
+    return report(name, at, Outcome.OK, facts, host(at, guard=Guard.OURS))
+
+
+# How it comes to act.
+
+
+def test_the_only_writable_node_is_the_primary_and_nobody_is_waited_for():
+    assert Daemon().sees(dead(), streaming()).state == Starting()
+    assert watching().machine.memory.primary == PG1
+    assert isinstance(Daemon().sees(healthy(), healthy()).state, Blocked)
+
+
+def test_a_crash_is_acted_on_at_the_second_look_200_ms_after_the_first_began():
+    daemon = watching().sees(dead(), cut_off())
+    assert isinstance(daemon.state, Suspect)
+    assert isinstance(daemon.sees(dead(), cut_off(), after=0.19).state, Suspect)
+    assert isinstance(daemon.sees(dead(), cut_off(), after=0.02).state, Fencing)
+    assert daemon.asks == (Fence(PG1, StopMode.DEAD_ONLY, daemon.machine.epoch),)
+
+
+def test_one_look_seen_twice_is_one_look():
+    daemon = watching().sees(dead(), cut_off())
+    for _ in range(5):
+        assert isinstance(daemon.wakes(0.2).state, Suspect)
+
+
+def test_a_second_look_that_finds_something_else_begins_anew():
+    daemon = watching().sees(dead(), cut_off()).sees(hung(), QUIET, after=0.25)
+    assert isinstance(daemon.sees(dead(), cut_off(), after=0.25).state, Suspect)
+    assert isinstance(daemon.sees(dead(), cut_off(), after=0.25).state, Fencing)
+
+
+def test_without_the_fast_path_a_crash_waits_for_the_threshold():
+    daemon = watching(replace(PAIR, fast_path=False))
+    waited = 0
+    while not isinstance(daemon.sees(dead(), cut_off()).state, Fencing):
+        waited += 1
+    assert waited == 2
+
+
+def test_a_hang_of_an_idle_primary_is_acted_on_about_four_seconds_later():
+    daemon = watching()
+    began = daemon.at
+    while not isinstance(daemon.state, Fencing):
+        daemon.sees(hung(), QUIET)
+        daemon.wakes(0.99)
+        daemon.at -= 0.99
+    assert daemon.at - began == pytest.approx(3, abs=1)
+    assert daemon.state.mode is StopMode.IMMEDIATE
+
+
+def test_a_primary_that_answers_again_before_the_threshold_is_left_alone():
+    daemon = watching().sees(hung(), QUIET).sees(hung(), QUIET).sees(healthy(), streaming())
+    assert daemon.state == Watching()
+    assert isinstance(daemon.sees(hung(), QUIET).state, Suspect)
+    assert isinstance(daemon.sees(hung(), QUIET).state, Suspect)
+
+
+@pytest.mark.parametrize(
+    ("primary", "standby"),
+    [
+        (gone(), streaming(age=-0.5)),
+        (gone(), gone()),
+        (says(Outcome.MISCONFIGURED), streaming()),
+        (says(Outcome.TOO_MANY_CONNECTIONS), streaming()),
+        (hung(), streaming(age=-0.5)),
+        (dead(boot="another"), cut_off()),
+        (hung(), gone()),
+    ],
+)
+def test_what_does_not_call_for_it_never_leads_to_a_fence(primary, standby):
+    daemon = watching()
+    for _ in range(100):
+        daemon.sees(primary, standby)
+        assert not [e for e in daemon.asks if isinstance(e, Fence)]
+
+
+@pytest.mark.parametrize("mode", [Mode.MANUAL, Mode.OBSERVE])
+def test_who_waits_for_an_operator_stays_suspect(mode):
+    daemon = watching(replace(PAIR, mode=mode))
+    for _ in range(10):
+        daemon.sees(dead(), cut_off())
+    assert isinstance(daemon.state, Suspect)
+
+
+def test_blindness_is_no_news_of_the_primary():
+    daemon = watching().sees(dead(), cut_off()).sees(gone(), gone())
+    assert isinstance(daemon.state, Suspect)
+    assert isinstance(daemon.sees(dead(), cut_off()).state, Fencing)
+
+
+def test_somebody_elses_promotion_is_adopted_and_a_lower_timeline_never():
+    daemon = watching().sees(dead(), NEW_PRIMARY).sees(dead(), NEW_PRIMARY)
+    assert daemon.state == Watching()
+    assert daemon.machine.memory.primary == PG2
+    daemon.sees(healthy(timeline=1), gone()).sees(healthy(timeline=1), gone())
+    assert daemon.machine.memory.primary == PG2
+    assert daemon.machine.memory.timeline == 2
+
+
+# The procedure.
+
+
+def test_the_whole_way_from_a_crash_to_the_new_primary():
+    daemon = electing()
+    assert daemon.asks == (ReadSettings(PG2, daemon.machine.epoch),)
+    daemon = salvaging()
+    assert isinstance(daemon.state, Salvaging)
+    daemon.answered(Salvage, NOTHING)
+    assert isinstance(daemon.state, Promoting)
+    daemon.answered(Promote, Promoted(WORDS)).answered(Confirm, CONFIRMED)
+    assert isinstance(daemon.state, Settling)
+    daemon.answered(Redirect, NOTHING)
+    machine = daemon.machine
+    assert daemon.state == Watching()
+    assert (machine.memory.primary, machine.memory.timeline) == (PG2, 2)
+    assert (machine.incident, machine.asked) == (None, frozenset())
+    assert machine.jobs[PG1].job is Job.QUARANTINED
+    assert len(machine.failovers) == 1
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [{"node": PG2}, {"epoch": 99}, {"at": 0.0}],
+)
+def test_a_proof_of_another_node_another_epoch_or_too_old_is_none(spoilt):
+    daemon = crashed()
+    attempt = daemon.state.attempt
+    if "at" in spoilt:
+        daemon.at += 31
+        spoilt = {}
+        stale = replace(daemon.machine)
+        at = daemon.at
+        daemon.at -= 31
+        asked = daemon.asks[0]
+        found = fence_proof(daemon)
+        daemon.at = at
+        daemon.machine = stale
+        daemon.happens(Replied(daemon.machine.visit, asked, found))
+    else:
+        daemon.answered(Fence, fence_proof(daemon, **spoilt))
+    assert isinstance(daemon.state, Fencing)
+    assert daemon.state.attempt == attempt + 1
+
+
+def fence_proof(daemon, **spoilt):
+    from failoverd.core.events import Fenced  # noqa: PLC0415
+    from tests.unit.vocabulary import proof  # noqa: PLC0415
+
+    return Fenced(proof(daemon.at, **{"epoch": daemon.machine.epoch, **spoilt}))
+
+
+def test_a_late_answer_of_an_earlier_visit_is_dropped():
+    daemon = crashed()
+    asked, visit, found = daemon.asks[0], daemon.machine.visit, fence_proof(daemon)
+    daemon.answered(Fence, FAILED)
+    assert isinstance(daemon.state, Blocked)
+    daemon.happens(Replied(visit, asked, found))
+    assert isinstance(daemon.state, Blocked)
+
+
+def test_a_primary_found_alive_by_the_last_look_is_left_alone():
+    daemon = crashed().answered(Fence, ALIVE)
+    assert isinstance(daemon.state, Reverting)
+    assert daemon.asks == (Unguard(PG1, daemon.machine.epoch),)
+    daemon.answered(Unguard, Unguarded(WORDS))
+    assert daemon.state == Watching()
+    assert daemon.machine.incident is None
+    assert daemon.machine.jobs == {}
+    assert daemon.machine.memory.failed_rounds == 0
+
+
+def test_settings_are_remembered_before_they_are_changed():
+    daemon = electing()
+    assert not [e for e in daemon.asks if isinstance(e, Freeze)]
+    daemon = electing().froze({})
+    from failoverd.core.events import SettingsRead  # noqa: PLC0415
+
+    daemon.answered(ReadSettings, SettingsRead(OWN, WORDS))
+    assert daemon.machine.saved == {PG2: OWN}
+    assert daemon.asks == (Freeze(PG2, daemon.machine.epoch, OWN),)
+
+
+def test_no_candidate_after_the_fence_goes_all_the_way_back_at_once():
+    daemon = electing().answered(ReadSettings, FAILED)
+    assert isinstance(daemon.state, Reverting)
+    daemon.answered(Unfence, Unfenced(WORDS))
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.state.reason is BlockReason.NO_CANDIDATE
+    assert daemon.sees(healthy(), streaming()).state == Watching()
+
+
+def test_going_back_ends_with_the_last_thing_owed_and_needs_no_other_event():
+    daemon = salvaging()
+    daemon.answered(Salvage, Salvaged(WalLoss(1 << 40, True, "all of it"), WORDS))
+    assert isinstance(daemon.state, Reverting)
+    assert {type(e) for e in daemon.asks} == {Thaw, Unfence}
+    daemon.answered(Unfence, Unfenced(WORDS))
+    assert isinstance(daemon.state, Reverting)
+    daemon.answered(Thaw, Thawed(WORDS))
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.state.reason is BlockReason.LOSS_TOO_LARGE
+    assert daemon.machine.saved == {}
+
+
+def test_what_cannot_be_thawed_is_left_to_upkeep_and_not_forgotten():
+    daemon = salvaging()
+    daemon.answered(Salvage, Salvaged(WalLoss(1 << 40, True, "all of it"), WORDS))
+    daemon.answered(Unfence, Unfenced(WORDS))
+    while isinstance(daemon.state, Reverting):
+        daemon.answered(Thaw, FAILED)
+        daemon.wakes(31)
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.machine.saved == {PG2: OWN}
+    assert [e for e in daemon.asks if isinstance(e, Thaw)]
+
+
+def test_an_old_primary_that_cannot_be_started_again_is_replaced_if_somebody_can():
+    daemon = electing().answered(ReadSettings, FAILED)
+    while isinstance(daemon.state, Reverting):
+        daemon.answered(Unfence, FAILED)
+        daemon.wakes(31)
+    assert isinstance(daemon.state, Blocked)
+    assert isinstance(daemon.state.returns_to, Fencing)
+    daemon.sees(dead(), cut_off())
+    daemon.sees(dead(), cut_off(), after=31)
+    assert isinstance(daemon.state, Fencing)
+
+
+def test_nothing_is_started_beside_a_node_that_takes_writes():
+    daemon = electing().answered(ReadSettings, FAILED)
+    daemon.sees(dead(), NEW_PRIMARY)
+    assert not [e for e in daemon.asks if isinstance(e, Unfence)]
+    assert daemon.machine.jobs[PG1].job is Job.QUARANTINED
+
+
+def test_an_old_primary_seen_writable_voids_the_proof():
+    for daemon in (electing(), salvaging(), promoting()):
+        daemon.sees(healthy(), cut_off())
+        assert isinstance(daemon.state, Fencing)
+        assert daemon.state.mode is StopMode.IMMEDIATE
+
+
+def test_a_proof_lasts_half_a_minute():
+    for daemon in (electing(), salvaging()):
+        assert not isinstance(daemon.wakes(30).state, Fencing)
+        assert isinstance(daemon.wakes(0.1).state, Fencing)
+
+
+def test_a_promotion_that_finds_the_old_primary_alive_goes_back_to_the_fence():
+    daemon = promoting().answered(Promote, ALIVE)
+    assert isinstance(daemon.state, Fencing)
+    daemon.answered(Fence, ALIVE)
+    assert isinstance(daemon.state, Fencing)
+    assert daemon.state.mode is StopMode.FAST
+    daemon.fenced()
+    assert isinstance(daemon.state, Promoting)
+
+
+def test_whoever_was_asked_goes_on_and_nobody_else_is_asked():
+    daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
+    daemon.answered(Salvage, NOTHING).answered(Promote, FAILED)
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.state.reason is BlockReason.PROMOTION_PENDING
+    for _ in range(4):
+        while isinstance(daemon.state, Blocked):
+            daemon.sees(dead(), gone(), cut_off(), after=31)
+        daemon.fenced()
+        assert isinstance(daemon.state, Promoting)
+        assert (daemon.state.candidate, daemon.state.position) == (PG2, Lsn(HERE))
+        assert daemon.machine.asked == {PG2}
+        daemon.answered(Promote, FAILED)
+
+
+def test_a_primary_that_is_well_again_ends_nothing_once_somebody_was_asked():
+    daemon = promoting().answered(Promote, FAILED)
+    daemon.sees(healthy(), cut_off())
+    assert isinstance(daemon.state, Fencing)
+
+
+def test_applications_wait_for_a_confirmed_primary():
+    daemon = confirming().answered(Confirm, FAILED)
+    assert isinstance(daemon.state, Blocked)
+    assert not [e for e in daemon.asks if isinstance(e, Redirect)]
+    daemon.sees(dead(), NEW_PRIMARY)
+    assert isinstance(daemon.state, Confirming)
+
+
+# Blocked.
+
+
+def blocked_without_proof():
+    return crashed().answered(Fence, FAILED)
+
+
+def test_without_a_proof_it_says_what_a_human_can_do_and_tries_again():
+    daemon = blocked_without_proof()
+    assert daemon.state.advice == "do it by hand"
+    assert daemon.asks == ()
+    daemon.sees(dead(), cut_off())
+    assert isinstance(daemon.state, Fencing)
+
+
+def test_a_primary_that_is_well_again_is_unguarded():
+    daemon = blocked_without_proof().sees(healthy(), streaming())
+    assert isinstance(daemon.state, Reverting)
+    assert daemon.asks == (Unguard(PG1, daemon.machine.epoch),)
+
+
+def test_a_look_from_before_it_was_blocked_is_no_news():
+    daemon = blocked_without_proof()
+    daemon.sees(healthy(), streaming(), after=-0.5)
+    assert isinstance(daemon.state, Blocked)
+
+
+@pytest.mark.parametrize(
+    ("primary", "standby", "after"),
+    [
+        (gone(), streaming(age=-0.5), Reverting),
+        (gone(), gone(), Blocked),
+        (says(Outcome.MISCONFIGURED), streaming(), Blocked),
+        (says(Outcome.SHUTTING_DOWN), streaming(), Blocked),
+        (says(Outcome.STARTING_UP), streaming(), Blocked),
+        (dead(boot="another"), cut_off(), Blocked),
+        (hung(), QUIET, Fencing),
+        (dead(ControlState.SHUT_DOWN), cut_off(), Fencing),
+        (held_down, cut_off(), Fencing),
+    ],
+)
+def test_it_fences_again_only_if_what_is_seen_now_still_calls_for_it(primary, standby, after):
+    daemon = blocked_without_proof().sees(primary, standby, after=5)
+    assert isinstance(daemon.state, after)
+
+
+def test_no_deadline_lies_in_the_past_while_it_waits():
+    daemons = (
+        blocked_without_proof().sees(gone(), gone(), after=60),
+        watching()
+        .sees(healthy(), healthy(timeline=2))
+        .sees(healthy(), healthy(timeline=2), after=60),
+        Daemon().sees(healthy(), healthy()).sees(healthy(), healthy(), after=60),
+        watching().sees(dead(), gone()).sees(dead(), gone(), after=60).wakes(60),
+    )
+    for daemon in daemons:
+        assert isinstance(daemon.state, Blocked)
+        assert daemon.last is not None
+        assert daemon.last.wake_at is None or daemon.last.wake_at > daemon.at
+
+
+def test_it_stays_blocked_without_flapping_until_somebody_can_take_over():
+    daemon = watching().sees(dead(), gone()).sees(dead(), gone())
+    since, visit = daemon.state.since, daemon.machine.visit
+    for _ in range(10):
+        daemon.sees(dead(), gone())
+    daemon.sees(dead(), gone(), after=30)
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.state.since == since
+    assert daemon.machine.visit <= visit + 2
+    daemon.sees(dead(), cut_off())
+    assert isinstance(daemon.sees(dead(), cut_off()).state, Fencing)
+
+
+def test_the_cooldown_ends_by_itself_or_by_an_operators_word():
+    daemon = watching()
+    daemon.machine = replace(daemon.machine, last_confirmed=daemon.now.wall)
+    daemon.sees(dead(), cut_off()).sees(dead(), cut_off())
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.state.reason is BlockReason.COOLDOWN
+    waiting = replace(daemon, machine=daemon.machine)
+    assert isinstance(waiting.sees(dead(), cut_off(), after=600).state, Fencing)
+    daemon.told(OperatorAcknowledges("me")).sees(dead(), cut_off()).sees(dead(), cut_off())
+    assert isinstance(daemon.state, Fencing)
+
+
+def test_a_wall_clock_set_back_begins_the_cooldown_anew_once():
+    daemon = watching()
+    daemon.machine = replace(daemon.machine, last_confirmed=daemon.now.wall)
+    daemon.wall_ahead -= 100_000
+    daemon.sees(healthy(), streaming())
+    assert daemon.machine.last_confirmed == daemon.now.wall
+    daemon.sees(healthy(), streaming(), after=300)
+    assert daemon.now.wall - daemon.machine.last_confirmed == pytest.approx(300)
+
+
+# Resuming.
+
+
+def resumed(daemon):
+    daemon.machine = restored(daemon.machine, Instant(daemon.at))
+    return daemon
+
+
+@pytest.mark.parametrize("cut_short", [crashed, electing, salvaging, blocked_without_proof])
+def test_an_incident_that_was_cut_short_proves_its_fence_again(cut_short):
+    daemon = resumed(cut_short())
+    epoch = daemon.machine.epoch
+    assert daemon.asks == ()
+    daemon.sees(dead(), cut_off())
+    assert isinstance(daemon.state, Fencing)
+    assert (daemon.machine.epoch, daemon.state.incident.epoch) == (epoch, epoch)
+    daemon.fenced()
+    assert isinstance(daemon.state, Electing)
+
+
+@pytest.mark.parametrize("cut_short", [promoting, confirming])
+def test_a_promotion_that_was_asked_for_goes_on_with_whom_was_asked(cut_short):
+    daemon = resumed(cut_short()).sees(dead(), NEW_PRIMARY)
+    assert isinstance(daemon.state, Fencing)
+    daemon.fenced()
+    assert isinstance(daemon.state, Promoting)
+    assert daemon.state.candidate == PG2
+
+
+def test_a_daemon_killed_twice_still_knows_whom_it_asked():
+    daemon = resumed(resumed(promoting()))
+    assert daemon.machine.asked == {PG2}
+    assert isinstance(daemon.sees(dead(), cut_off()).state, Fencing)
+
+
+def test_an_incident_is_over_if_the_primary_is_well_when_it_is_taken_up():
+    daemon = resumed(salvaging()).sees(healthy(), cut_off())
+    assert isinstance(daemon.state, Reverting)
+    assert {type(e) for e in daemon.asks} == {Thaw, Unguard}
+
+
+def test_nothing_is_fenced_on_resuming_what_a_standby_still_hears():
+    daemon = resumed(crashed()).sees(gone(), streaming(age=-0.5))
+    assert isinstance(daemon.state, Reverting)
+    daemon = resumed(crashed()).sees(gone(), gone())
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.asks == ()
+
+
+def test_a_way_back_that_was_cut_short_is_judged_anew():
+    daemon = electing().answered(ReadSettings, FAILED)
+    assert isinstance(resumed(daemon).sees(dead(), cut_off()).state, Fencing)
+
+
+def test_applications_are_still_sent_over_after_a_restart():
+    daemon = resumed(confirming().answered(Confirm, CONFIRMED))
+    last, count = daemon.machine.last_confirmed, len(daemon.machine.failovers)
+    daemon.sees(dead(), NEW_PRIMARY, after=5)
+    assert isinstance(daemon.state, Settling)
+    assert [e for e in daemon.asks if isinstance(e, Redirect)]
+    assert (daemon.machine.last_confirmed, len(daemon.machine.failovers)) == (last, count)
+
+
+def test_somebody_elses_promotion_ends_an_incident_that_asked_nobody():
+    for daemon in (crashed(), electing(), resumed(electing()), blocked_without_proof()):
+        daemon.sees(dead(), NEW_PRIMARY)
+        assert daemon.state == Starting()
+        daemon.sees(dead(), NEW_PRIMARY)
+        assert daemon.machine.memory.primary == PG2
+        assert daemon.machine.jobs[PG1].job is Job.QUARANTINED
+
+
+def test_a_restart_forgets_how_long_it_was_silent_and_not_how_far_the_primary_was():
+    memory = resumed(watching()).machine.memory
+    assert (memory.last_alive_at, memory.failed_rounds, memory.primary_lsn_at) == (None, 0, None)
+    assert memory.primary_lsn == Lsn(HERE)
+    assert memory.primary == PG1
+
+
+# After it.
+
+
+def test_a_look_from_before_the_promotion_is_no_news_of_the_new_primary():
+    daemon = failed_over()
+    daemon.sees(dead(), cut_off(), after=-0.5)
+    assert daemon.state == Watching()
+    daemon.sees(dead(), NEW_PRIMARY)
+    assert daemon.state == Watching()
+
+
+def test_a_crash_of_the_new_primary_is_a_failover_of_its_own():
+    daemon = failed_over()
+    second = daemon.machine.epoch + 1
+    standby = streaming(upstream="192.0.2.12", timeline=2)
+    for _ in range(3):
+        daemon.sees(standby, NEW_PRIMARY)
+    daemon.at += 1000
+    daemon.sees(standby, NEW_PRIMARY)
+    ended = cut_off(timeline=2)
+    daemon.sees(ended, dead()).sees(ended, dead())
+    assert isinstance(daemon.state, Fencing)
+    assert (daemon.state.primary, daemon.machine.epoch) == (PG2, second)
+    assert daemon.machine.jobs[PG2].job is Job.OWED_UNGUARD
+
+
+def test_an_operators_failover_of_a_well_primary_is_a_clean_stop_or_nothing():
+    daemon = watching().told(OperatorFailover(Trigger.SIGNAL, "SIGUSR1"))
+    assert daemon.asks == (Fence(PG1, StopMode.FAST, daemon.machine.epoch),)
+    lossless = replace(daemon, machine=daemon.machine)
+    lossless.fenced(control=ControlState.SHUT_DOWN, checkpoint=HERE).froze({PG2: HERE + 1})
+    assert isinstance(lossless.state, Salvaging)
+    daemon.fenced(control=ControlState.SHUT_DOWN, checkpoint=HERE).froze({PG2: HERE})
+    assert isinstance(daemon.state, Reverting)
+    assert daemon.state.restart
+
+
+def test_an_operators_failover_of_an_ill_primary_waits_for_no_threshold():
+    daemon = watching().sees(hung(), QUIET)
+    daemon.told(OperatorFailover(Trigger.COMMAND, "me"))
+    assert isinstance(daemon.state, Fencing)
+    assert daemon.state.mode is StopMode.IMMEDIATE
+
+
+def test_a_vouched_fence_goes_on_with_whom_was_asked():
+    daemon = promoting().answered(Promote, FAILED).sees(dead(), cut_off(), after=5)
+    daemon.answered(Fence, FAILED)
+    daemon.told(OperatorVouches("me", PG1, "unplugged"))
+    assert isinstance(daemon.state, Promoting)
+    assert daemon.machine.asked == {PG2}
+
+
+def test_an_old_primary_that_our_guard_holds_down_is_started_again_on_the_way_back():
+    daemon = crashed().answered(Fence, ALIVE).sees(held_down, cut_off())
+    assert isinstance(daemon.state, Reverting)
+    assert [e for e in daemon.asks if isinstance(e, Unfence)]
+
+
+def test_a_freeze_that_ends_too_late_is_thawed_again():
+    daemon = crashed(TRIO).fenced()
+    daemon.froze({PG2: HERE})
+    visit = daemon.machine.visit
+    late = Freeze(PG3, daemon.machine.epoch, OWN)
+    daemon.sees(healthy(), cut_off(), cut_off()).answered(Fence, ALIVE)
+    frozen = FrozenAt(Frozen(PG3, Lsn(HERE), Timeline(1), OWN), WORDS)
+    daemon.happens(Replied(visit, late, frozen))
+    assert {e.node for e in daemon.asks if isinstance(e, Thaw)} == {PG2, PG3}
