@@ -400,9 +400,11 @@ def untouched(
         return s if back.reason is s.reason else back
     if not isinstance(back, Suspect) or s.reason in _SEEN:
         return back
-    calls = calls_for_failover(back.diagnosis, m.memory, p, s.since, now.monotonic)
-    if not due or p.mode is not Mode.AUTOMATIC or not calls:
+    may_call = p.mode is Mode.AUTOMATIC and ROW_OF[back.diagnosis].calls is not Calls.NEVER
+    if not due or not may_call:
         return s if not due else back
+    if not calls_for_failover(back.diagnosis, m.memory, p, s.since, now.monotonic):
+        return s
     again = begin(Incident(m.next_epoch, Trigger.AUTOMATIC, back.diagnosis), m, now, p)
     stays = isinstance(again, Blocked) and again.reason is s.reason
     return replace(again, since=s.since) if stays and isinstance(again, Blocked) else again

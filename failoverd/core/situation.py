@@ -147,7 +147,11 @@ def carry(before: Machine, state: State, event: Event, now: Now) -> Machine:
         return after
     if isinstance(before.state, Paused):
         after = replace(after, paused_by=None, paused_until=None)
-    entered = type(state) is not type(before.state) or _attempt(state) != _attempt(before.state)
+    entered = (
+        type(state) is not type(before.state)
+        or _attempt(state) != _attempt(before.state)
+        or isinstance(state, Starting)
+    )
     after = replace(after, state=state)
     if not entered:
         return after

@@ -152,7 +152,7 @@ def test_without_the_fast_path_a_crash_waits_for_the_threshold():
     waited = 0
     while not isinstance(daemon.sees(dead(), cut_off()).state, Fencing):
         waited += 1
-    assert waited == 2
+    assert waited == 3
 
 
 def test_a_hang_of_an_idle_primary_is_acted_on_about_four_seconds_later():

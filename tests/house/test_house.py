@@ -1,0 +1,107 @@
+"""The rules of this house, as tests: a first exception would be the beginning of many."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from failoverd.cli.commands import cli
+from failoverd.core.diagnosis import Diagnosis
+from tests.house.pages import PAGES
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "failoverd").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 55
+THE_PAGE = ROOT / "failoverd" / "core" / "machine.py"
+BANNED = {"manager", "handler", "helper", "helpers", "utils", "util", "common", "base", "misc"}
+OLD_WORDS = re.compile(r"\b(master|slave)\b", re.IGNORECASE)
+LEFT_TO_DO = re.compile(r"\b(TODO|FIXME|XXX)\b")
+
+
+def functions(tree):
+    return [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_a_page_that_is_made_from_the_source_is_up_to_date(page):
+    assert (ROOT / "docs" / page).read_text() == PAGES[page](), "run: make docs"
+
+
+def test_files_are_short():
+    long = {
+        str(file.relative_to(ROOT)): lines
+        for file in SOURCES
+        if (lines := len(file.read_text().splitlines())) > LONGEST_FILE and file != THE_PAGE
+    }
+    assert long == {}
+
+
+def test_functions_are_short():
+    long = [
+        f"{file.relative_to(ROOT)}:{f.lineno} {f.name}"
+        for file in SOURCES
+        for f in functions(ast.parse(file.read_text()))
+        if (f.end_lineno or 0) - f.lineno >= LONGEST_FUNCTION
+    ]
+    assert long == []
+
+
+def test_no_name_says_nothing():
+    named = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "failoverd").rglob("*")
+        if path.stem.lower() in BANNED
+    ]
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                words = {word.lower() for word in re.findall(r"[A-Z][a-z]+", node.name)}
+                if words & BANNED and not node.name.startswith("_"):
+                    named.append(f"{file.relative_to(ROOT)}: {node.name}")
+    assert named == []
+
+
+def found_in(files, pattern):
+    return [
+        f"{file.relative_to(ROOT)}: {found[0]}"
+        for file in files
+        if file != Path(__file__) and (found := pattern.search(file.read_text()))
+    ]
+
+
+def test_the_words_are_those_of_postgresql():
+    programs = sorted((ROOT / "failoverd").rglob("*.sh"))
+    assert found_in((*SOURCES, *programs), OLD_WORDS) == []
+
+
+def test_nothing_is_left_to_do():
+    assert found_in((*SOURCES, *TESTS), LEFT_TO_DO) == []
+
+
+def test_the_readme_links_to_pages_that_exist():
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def test_every_diagnosis_has_its_row_in_the_documentation():
+    text = (ROOT / "docs" / "diagnoses.md").read_text()
+    assert [d for d in Diagnosis if f"| `{d}` |" not in text] == []
+
+
+def test_the_documentation_names_only_commands_that_exist():
+    known = set(cli.commands)
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = page.read_text()
+        blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+        said = re.findall(r"^failoverd (?:-c \S+ )?([a-z]+)", blocks, re.MULTILINE)
+        said += re.findall(r"`failoverd (?:-c \S+ )?([a-z]+)[ `]", text)
+        assert set(said) <= known, page.name
