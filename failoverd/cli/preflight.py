@@ -52,6 +52,7 @@ async def _findings(name: str, configuration: Configuration) -> list[Finding]:
             is_primary=False,
             in_doubt=False,
             host=True,
+            fresh=True,
             write_check=False,
             primary_address=None,
             timeout_s=NODES_S,

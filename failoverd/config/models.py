@@ -112,6 +112,8 @@ class Detection(Section):
 
     interval: Duration = duration("1s")
     """From the beginning of one round of looks to the next."""
+    fresh_interval: Duration = duration("1s")
+    """How often a fresh connection is made beside the held session; always when in doubt."""
     timeout: Duration = duration("1s")
     """For each look."""
     failures: Annotated[int, Field(ge=2, le=1000)] = 3
@@ -141,6 +143,8 @@ class Failover(Section):
     """No second automatic failover within this time of the last confirmation."""
     max_per_day: Annotated[int, Field(ge=1)] = 3
     """Automatic failovers in 24 hours."""
+    salvage: bool = True
+    """Bring missing WAL over from the old primary's disk. This version cannot, and says so."""
     on_clean_stop: Annotated[Choice, Field(strict=False)] = Choice.FAILOVER
     """failover | wait, where the primary was shut down cleanly and stays down."""
     on_half_hung: Annotated[Choice, Field(strict=False)] = Choice.WAIT

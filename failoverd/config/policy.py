@@ -14,6 +14,7 @@ def to_policy(name: str, cluster: Cluster) -> Policy:
     return Policy(
         nodes={NodeName(node): _node(name, cluster, node) for node in cluster.nodes},
         interval_s=detection.interval,
+        fresh_interval_s=detection.fresh_interval,
         timeout_s=detection.timeout,
         failures=detection.failures,
         fast_path=detection.fast_path,
@@ -29,6 +30,7 @@ def to_policy(name: str, cluster: Cluster) -> Policy:
         max_data_loss_bytes=failover.max_data_loss,
         cooldown_s=failover.cooldown,
         max_per_day=failover.max_per_day,
+        salvage=failover.salvage,
         require_proof=cluster.fencing.require == "proof",
         limits=StepLimits(
             fence_s=cluster.limits.fence,

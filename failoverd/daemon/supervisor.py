@@ -71,6 +71,7 @@ class _Watch:
     probe: NodeProbe
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     host_looked_at: Instant | None = None
+    fresh_at: Instant | None = None
     wrote_at: Instant | None = None
 
 
@@ -296,10 +297,19 @@ class Supervisor:
             is_primary=name == primary,
             in_doubt=self._doubt or not calm,
             host=host,
+            fresh=self._fresh_due(watch, moment),
             write_check=write,
             primary_address=(address.host, address.port) if address is not None else None,
             timeout_s=self.policy.timeout_s,
         )
+
+    def _fresh_due(self, watch: _Watch, moment: Instant) -> bool:
+        # A round that begins a little early on its beat is not one too few.
+        every = self.policy.fresh_interval_s - self.policy.interval_s / 2
+        if watch.fresh_at is not None and moment - watch.fresh_at < every:
+            return False
+        watch.fresh_at = moment
+        return True
 
     def _write_due(self, watch: _Watch, moment: Instant) -> bool:
         every = self.policy.write_check_interval_s

@@ -32,6 +32,7 @@ class Attention:
     is_primary: bool
     in_doubt: bool
     host: bool
+    fresh: bool
     write_check: bool
     primary_address: tuple[str, int] | None
     timeout_s: float
@@ -70,7 +71,11 @@ class NodeProbe:
         self._round += 1
         async with asyncio.TaskGroup() as group:
             sql = group.create_task(
-                self._sql.round(attention.timeout_s, write_check=attention.write_check)
+                self._sql.round(
+                    attention.timeout_s,
+                    write_check=attention.write_check,
+                    fresh_due=attention.fresh or attention.in_doubt,
+                )
             )
             reached = group.create_task(self._reach_primary(attention))
             host = await self._look_at_host(attention, sql, raise_doubt)

@@ -29,9 +29,23 @@ class SqlProbe:
         self._monotonic = monotonic
         self._on_death = on_death
         self._held: SqlSession | None = None
+        self._last_fresh = NOT_TRIED
 
-    async def round(self, timeout_s: float, *, write_check: bool) -> SqlRound:
-        """Both looks at once, so that neither delays the other. Bounded by `timeout_s` each."""
+    async def round(self, timeout_s: float, *, write_check: bool, fresh_due: bool) -> SqlRound:
+        """Both looks at once, so that neither delays the other. Bounded by `timeout_s` each.
+
+        Where no fresh connection is due, the last one stands if the held session answers.
+        """
+        if not fresh_due and self._last_fresh.ok and self._held is not None:
+            held, server = await self._ask_held(timeout_s)
+            if held.ok:
+                write = await self._write(server, timeout_s) if write_check else NOT_TRIED
+                return SqlRound(held, self._last_fresh, write, server)
+        found = await self._both(timeout_s, write_check=write_check)
+        self._last_fresh = found.fresh
+        return found
+
+    async def _both(self, timeout_s: float, *, write_check: bool) -> SqlRound:
         (held, server), (fresh, session) = await asyncio.gather(
             self._ask_held(timeout_s), connect(self._address, self._monotonic, timeout_s)
         )

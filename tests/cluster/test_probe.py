@@ -48,6 +48,7 @@ def attention(**over) -> Attention:
         "is_primary": True,
         "in_doubt": False,
         "host": True,
+        "fresh": True,
         "write_check": True,
         "primary_address": None,
         "timeout_s": PATIENCE_S,
@@ -79,6 +80,18 @@ async def test_a_round_tells_everything_of_a_primary_and_of_a_standby(pair):
     assert one.server.backend_pid in {pid for pid, _ in one.host.facts.processes}
     assert ClusterView({one.name: one, two.name: two}).report(one.name).writable
     await asyncio.gather(primary.close(), standby.close())
+
+
+async def test_between_fresh_connections_the_held_session_is_asked_alone(pair):
+    primary = probe(node(pair, pair.primary))
+    first = await look(primary)
+    second = await look(primary, fresh=False)
+    assert second.held.ok and second.server is not None
+    assert second.fresh == first.fresh
+    postgres.kill(pair.primary)
+    dead = await look(primary, fresh=False)
+    assert dead.fresh.outcome is Outcome.REFUSED
+    await primary.close()
 
 
 async def test_the_held_session_is_renewed_after_somebody_terminated_it(pair):
