@@ -94,3 +94,29 @@ def test_a_second_daemon_on_the_same_state_directory_is_refused(lab):
     assert second.wait(15) == 1
     assert "in use by another failoverd" in second.log_text
     assert w.daemon.exit_status is None
+
+
+def test_a_second_sigterm_stops_at_once_and_the_next_start_resumes(lab):
+    w = watched(lab)
+    w.pg1.sigstop_all()
+    lab.monitor.wait_for_state("fencing", 15)
+    w.daemon.signal(signal.SIGTERM)
+    w.wait(lambda: "stopping after it" in w.daemon.log_text, 5, "the first one waits")
+    w.daemon.signal(signal.SIGTERM)
+    assert w.daemon.wait(5) == 0
+    assert "the next start resumes" in w.daemon.log_text
+    w.restart()
+    w.wait_until_failed_over(60)
+    w.ledger.wait_for(600)
+    assert w.ledger.check(w.pg2).lost == ()
+
+
+def test_sighup_in_a_failover_is_taken_up_after_it(lab):
+    w = watched(lab)
+    w.pg1.sigstop_all()
+    lab.monitor.wait_for_state("fencing", 15)
+    lab.monitor.write_config([w.pg1, w.pg2], failover={"mode": "observe"})
+    w.daemon.signal(signal.SIGHUP)
+    w.wait_until_failed_over()
+    w.wait(lambda: w.status().get("mode") == "observe", 15, "the new mode is in force")
+    assert not w.pg2.in_recovery
