@@ -109,7 +109,7 @@ def _quarantined(m: Machine, node: NodeName) -> bool:
 
 def _unguarded(m: Machine, effect: Unguard | Unfence) -> Machine:
     job = m.jobs.get(effect.node)
-    if job is None or job.job is not Job.OWED_UNGUARD or job.epoch != effect.epoch:
+    if job is None or job.job is not Job.OWED_UNGUARD or effect.epoch < job.epoch:
         return m
     return replace(m, jobs={n: j for n, j in m.jobs.items() if n != effect.node})
 
