@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from failoverd.core.model import (
 )
 
 OUTPUT_LIMIT = 4096
+_QUOTED = "line_b64="
 _SECRET = ("restore_", "saved_")
 
 
@@ -89,7 +91,7 @@ class Call:
             outcome = Outcome.OK
         else:
             outcome = _CUT_OFF.get(exit_status, Outcome.LOST)
-        said = "\n".join(line for line in lines if not _untold(line))
+        said = "\n".join(_readable(line) for line in lines if not _untold(line))
         run = self._run(said, duration_s, exit_status)
         return HostAnswer(outcome, exit_status, _fields(lines), run)
 
@@ -99,6 +101,16 @@ class Call:
 
     def _run(self, output: str, duration_s: float, exit_status: int | None) -> CommandRun:
         return CommandRun(self.node, self.told, output[:OUTPUT_LIMIT], duration_s, exit_status)
+
+
+def _readable(line: str) -> str:
+    """A line of a log travels encoded, and is told as it was written."""
+    if not line.startswith(_QUOTED):
+        return line
+    try:
+        return base64.b64decode(line.removeprefix(_QUOTED)).decode(errors="replace")
+    except ValueError:
+        return line
 
 
 def _secret(key: str) -> bool:

@@ -1,5 +1,6 @@
 """The text that is fed to a host's shell, and how its answer is read."""
 
+import base64
 import re
 import shutil
 import subprocess
@@ -223,3 +224,12 @@ def test_a_fact_that_is_not_understood_spoils_them_all(old, new):
 def test_facts_are_read_from_a_refusal_too_since_it_tells_what_was_seen():
     assert host_facts(answered(STATUS, 13), Instant(0.0)) is not None
     assert {field.name for field in fields(host_facts(answered(STATUS), Instant(0.0)))}
+
+
+def test_a_line_of_a_server_log_is_told_as_it_was_written():
+    call = Call(NodeName("pg1"), "log", {}, "nonce")
+    encoded = base64.b64encode(b"LOG:  selected new timeline ID: 2").decode()
+    answer = call.answer(0, f"begin=nonce\nsize=1\nline_b64={encoded}\nnonce=nonce\n", 0.0)
+    assert answer.done
+    assert answer.run.output == "size=1\nLOG:  selected new timeline ID: 2"
+    assert answer.field("line_b64") == encoded
