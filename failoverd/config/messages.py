@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`file:line:column: key: what was wrong; what to write instead`."""
+    """`file:line:column: key: what was wrong (got ...); write ... instead`."""
 
     file: Path
     line: int

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from failoverd.config.quantities import Duration, Size, duration, size
+from failoverd.config.quantities import Duration, Size, Span, duration, size
+from failoverd.config.words import (
+    AbsolutePath,
+    Credential,
+    Host,
+    Line,
+    Listen,
+    MaybePath,
+    Name,
+    Port,
+    Priority,
+    SocketPath,
+    Unit,
+    Variable,
+    Words,
+)
 from failoverd.core.policy import Choice, Mode
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=63)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-def _path(value: Any) -> Any:
-    if isinstance(value, str):
-        if not value.startswith("/"):
-            raise ValueError("write an absolute path, beginning with /")
-        return Path(value)
-    return value
-
-
-AbsolutePath = Annotated[Path, BeforeValidator(_path)]
-
-
-def _words(value: Any) -> Any:
-    if isinstance(value, str):
-        return tuple(value.split())
-    return tuple(value) if isinstance(value, list) else value
-
-
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
 
 class Section(BaseModel):
@@ -40,15 +32,25 @@ class Section(BaseModel):
     )
 
 
+OVER = Field(json_schema_extra={"default": {}})
+"""A section of a node: what is not written in it is the cluster's, not the default."""
+
+
 class Secret(Section):
     """Where a secret is kept; it is never written in this file. Exactly one of the three."""
 
     file: AbsolutePath | None = None
     """A file that only its owner may read."""
-    env: str | None = None
+    env: Variable | None = None
     """The name of an environment variable."""
-    credential: str | None = None
+    credential: Credential | None = None
     """The name of a systemd credential (LoadCredential=)."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(one is not None for one in (self.file, self.env, self.credential)) != 1:
+            raise ValueError("must name one place; write one of file, env and credential")
+        return self
 
 
 class Postgres(Section):
@@ -60,34 +62,34 @@ class Postgres(Section):
     """The directory of pg_ctl, pg_controldata, pg_isready and psql. Must be given."""
     data_dir: AbsolutePath | None = None
     """The data directory. Must be given."""
-    service: str = ""
+    service: Unit = ""
     """The systemd unit that runs it; without one, pg_ctl and signals are used."""
     become: Words = ()
     """Words put before psql, pg_ctl and the start, to become the owner of the data directory,
     such as `sudo -n -u postgres`; empty where the SSH user is the owner."""
-    superuser: str = "postgres"
+    superuser: Line = "postgres"
     """The role that the owner of the data directory may use over the local socket."""
     socket_dir: AbsolutePath = Path("/var/run/postgresql")
     """The directory of the server's Unix socket."""
-    server_log: str = ""
+    server_log: MaybePath = ""
     """The server's log file, quoted in reports; empty: the server is asked for it."""
-    host_state_dir: str = ""
+    host_state_dir: MaybePath = ""
     """Where a host keeps the highest epoch it has seen; empty: ~/.failoverd of the SSH user."""
 
 
 class Sql(Section):
     """The role that watches by SQL (`failoverd grants` prints how to make it)."""
 
-    user: str = "failoverd"
+    user: Line = "failoverd"
     """The role's name."""
     password_file: AbsolutePath | None = None
     """A file with the password alone, which only its owner may read."""
     password: Secret | None = None
     """The password from another place than a file."""
-    database: str = "postgres"
+    database: Line = "postgres"
     """The database to connect to."""
     sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
-    """As libpq has it."""
+    """As libpq has it; verify-full is the only one that nobody in between can defeat."""
     sslrootcert: AbsolutePath | None = None
     """The certificate authorities for verify-ca and verify-full."""
 
@@ -95,7 +97,7 @@ class Sql(Section):
 class Ssh(Section):
     """How the database hosts are reached. Host keys are always verified."""
 
-    user: str = "postgres"
+    user: Line = "postgres"
     """The user to log in as: best the owner of the data directory."""
     port: Port = 22
     """The port of sshd."""
@@ -103,24 +105,24 @@ class Ssh(Section):
     """The private key, which only its owner may read. Must be given for transport ssh."""
     known_hosts: AbsolutePath | None = None
     """The hosts' keys. Must be given for transport ssh."""
-    connect_timeout: Duration = duration("5s")
+    connect_timeout: Span = duration("5s")
     """For a new connection."""
 
 
 class Detection(Section):
     """How failoverd notices that the primary has failed."""
 
-    interval: Duration = duration("1s")
+    interval: Span = duration("1s")
     """From the beginning of one round of looks to the next."""
-    fresh_interval: Duration = duration("1s")
+    fresh_interval: Span = duration("1s")
     """How often a fresh connection is made beside the held session; always when in doubt."""
-    timeout: Duration = duration("1s")
+    timeout: Span = duration("1s")
     """For each look."""
     failures: Annotated[int, Field(ge=2, le=1000)] = 3
     """Failed rounds in a row before a diagnosis that is not conclusive counts."""
     write_check: bool = True
     """Commit a WAL message on the primary now and then, and whenever in doubt."""
-    write_check_interval: Duration = duration("10s")
+    write_check_interval: Span = duration("10s")
     """How often."""
     fast_path: bool = True
     """Conclusive evidence, seen in two looks, does not wait for the threshold."""
@@ -158,35 +160,37 @@ class Fencing(Section):
 
     require: Literal["proof"] = "proof"
     """Without a proof nothing is promoted."""
-    ladder: list[Literal["stop"]] = ["stop"]
+    ladder: Annotated[list[Literal["stop"]], Field(min_length=1)] = ["stop"]
     """The rungs, tried in order; this version has `stop`: guard and stop over SSH."""
 
 
 class Limits(Section):
     """How long a step may take before it counts as failed and is asked again."""
 
-    fence: Duration = duration("20s")
+    fence: Span = duration("20s")
     """Guard, stop, proof."""
-    freeze: Duration = duration("5s")
+    freeze: Span = duration("5s")
     """Detach one standby."""
-    promote: Duration = duration("60s")
+    promote: Span = duration("60s")
     """From the request until the standby is out of recovery."""
-    confirm: Duration = duration("10s")
+    confirm: Span = duration("10s")
     """New timeline and a committed write."""
 
 
 class Node(Section):
     """One server of the cluster."""
 
-    host: Annotated[str, StringConstraints(min_length=1)]
+    host: Host
     """Its address, for SQL, for SSH and as standbys name it in primary_conninfo."""
-    priority: Annotated[int, Field(ge=0, le=1_000_000)] | Literal["never"] = 100
+    priority: Priority = 100
     """Between equal candidates the higher one wins; never: not a candidate."""
-    postgres: dict[str, Any] = {}
+    transport: Literal["ssh", "local"] | None = None
+    """Where it differs from the cluster's."""
+    postgres: Annotated[Postgres, OVER] = Postgres()
     """Keys of `postgres` that differ for this node."""
-    ssh: dict[str, Any] = {}
+    ssh: Annotated[Ssh, OVER] = Ssh()
     """Keys of `ssh` that differ for this node."""
-    sql: dict[str, Any] = {}
+    sql: Annotated[Sql, OVER] = Sql()
     """Keys of `sql` that differ for this node."""
 
 
@@ -231,13 +235,11 @@ class Leadership(Section):
 class Daemon(Section):
     """The daemon itself."""
 
-    listen: Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:]+):\d+$")] = (
-        "127.0.0.1:9187"
-    )
+    listen: Listen = "127.0.0.1:9187"
     """Address and port for metrics and the read-only API."""
     state_dir: AbsolutePath = Path("/var/lib/failoverd")
     """The journal and the incident reports; on a local disk."""
-    control_socket: AbsolutePath = Path("/run/failoverd/control.sock")
+    control_socket: SocketPath = Path("/run/failoverd/control.sock")
     """The Unix socket that the command line talks to."""
     log: Log = Log()
     leadership: Leadership = Leadership()

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from failoverd.config.models import Cluster, Postgres, Section, Sql, Ssh
 
-OVERRIDABLE = ("postgres", "sql", "ssh")
-
 AnySection = TypeVar("AnySection", bound=Section)
+
+_INSTEAD = {"password": "password_file", "password_file": "password"}
+"""Of these a node's own takes the place of the other, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +25,20 @@ class NodeSettings:
 
 
 def node_settings(cluster_name: str, cluster: Cluster, name: str) -> NodeSettings:
-    """Raises pydantic's ValidationError where an override is not of its section's form."""
+    """The merged view of one node. Raises KeyError where there is no such node."""
     node = cluster.nodes[name]
     return NodeSettings(
         cluster=cluster_name,
         name=name,
         host=node.host,
-        transport=cluster.transport,
+        transport=node.transport or cluster.transport,
         postgres=_merged(cluster.postgres, node.postgres),
         sql=_merged(cluster.sql, node.sql),
         ssh=_merged(cluster.ssh, node.ssh),
     )
 
 
-def _merged(section: AnySection, over: dict[str, object]) -> AnySection:
-    if not over:
-        return section
-    written = type(section).model_validate(over)
-    return section.model_copy(update={key: getattr(written, key) for key in over})
+def _merged(section: AnySection, over: AnySection) -> AnySection:
+    written = {key: getattr(over, key) for key in over.model_fields_set}
+    replaced = {_INSTEAD[key] for key in written if key in _INSTEAD} - written.keys()
+    return section.model_copy(update={**dict.fromkeys(replaced), **written})

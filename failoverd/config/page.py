@@ -63,16 +63,4 @@ def _default(field: Any) -> str:
         return "see below" if value else "`{}`"
     if value is None:
         return "none"
-    if "pattern" in field and isinstance(value, int | float):
-        return f"`{_duration(float(value))}`"
-    if "anyOf" in field and isinstance(value, int) and value >= 1024:
-        return f"`{value // 1024**2}MB`"
     return f"`{value if isinstance(value, str) and value else json.dumps(value)}`"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:.0f}ms"
-    if seconds >= 120 and seconds % 60 == 0:
-        return f"{seconds / 60:.0f}min"
-    return f"{seconds:.0f}s"
