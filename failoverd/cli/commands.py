@@ -75,7 +75,30 @@ def _confirm(what: str, *, yes: bool) -> None:
         _fail("nothing was done", EXIT_REFUSED)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+GLOBAL = ("-c", "--config", "--socket", "--cluster")
+
+
+def hoisted(arguments: list[str]) -> list[str]:
+    """With the options of all commands first: they may be written behind the command, too."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word in GLOBAL:
+            front += [word, *([value] if (value := next(words, None)) is not None else [])]
+        elif word.startswith(tuple(f"{option}=" for option in GLOBAL[1:])):
+            front.append(word)
+        else:
+            rest.append(word)
+    return front + rest
+
+
+class _Commands(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, hoisted(args))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="failoverd")
 @click.option("-c", "--config", help="Configuration file [/etc/failoverd/config.yaml].")
 @click.option("--socket", help="The daemon's control socket.")
@@ -89,28 +112,25 @@ def cli(
 
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
-config_option = click.option("-c", "--config", "own_config", help="Configuration file.")
 
 
 @cli.command()
-@config_option
 @click.pass_obj
-def run(obj: Context, own_config: str | None) -> None:
+def run(obj: Context) -> None:
     """Run the daemon (systemd does)."""
     from failoverd.daemon.service import run as run_daemon
 
-    sys.exit(run_daemon(Path(own_config or obj.config)))
+    sys.exit(run_daemon(Path(obj.config)))
 
 
 @cli.command()
-@config_option
 @click.pass_obj
-def check(obj: Context, own_config: str | None) -> None:
+def check(obj: Context) -> None:
     """Check the configuration, then whether a failover would work now. Changes nothing."""
     from failoverd.config.load import load
     from failoverd.config.messages import ConfigurationErrors
 
-    path = Path(own_config or obj.config)
+    path = Path(obj.config)
     try:
         configuration = load(path)
     except ConfigurationErrors as errors:

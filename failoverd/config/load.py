@@ -67,7 +67,7 @@ def _more(
     wrong = list(crosswise.check_together(configuration))
     if check_files:
         wrong += crosswise.check_files(configuration)
-    for place, text in wrong:
+    for place, text in dict.fromkeys(wrong):
         if not any(place[: len(told)] == told for told in told_of):
             yield document.message(place, text)
 

@@ -83,6 +83,10 @@ def _wrong(detail: Mapping[str, Any], place: Place, key: str) -> tuple[str, str]
         return "must say where the password is kept, never what it is", place_for_it
     if got is None:
         return "has no value", "one, or remove the key if it has a default"
+    return _not_of_its_form(detail, got, context)
+
+
+def _not_of_its_form(detail: Mapping[str, Any], got: Any, context: Any) -> tuple[str, str]:
     match detail["type"]:
         case "bool_type":
             meant = _TRUTH.get(str(got).lower(), "true or false")
@@ -99,6 +103,8 @@ def _wrong(detail: Mapping[str, Any], place: Place, key: str) -> tuple[str, str]
             return "is not one of the words", _word_meant(str(got), context["expected"])
         case "model_type" | "dict_type":
             return "must have keys of its own", "them indented below it, as key: value"
+        case "list_type" | "tuple_type":
+            return "is no list", "one, such as [a, b]"
         case "too_short":
             return "are too few", f"at least {context['min_length']}"
         case _:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|min|h|d)")
-_SIZE = re.compile(r"([0-9]{1,9}) ?(B|kB|MB|GB|TB)")
+_SIZE = re.compile(r"([0-9]{1,12}) ?(B|kB|MB|GB|TB)")
 _SHORTEST_S, _LONGEST_S = 0.01, 366 * 86400.0
 
 

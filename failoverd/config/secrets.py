@@ -38,7 +38,10 @@ def reveal(secret: Secret) -> str:
 
 def _first_line(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8").split("\n", 1)[0]
+        found = file.read_text(encoding="utf-8").split("\n", 1)[0]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise SecretMissing(f"{file} cannot be read: {reason}") from None
+    if not found:
+        raise SecretMissing(f"{file} has no secret in its first line")
+    return found

@@ -200,6 +200,25 @@ def test_a_wrong_configuration_ends_with_78_and_every_mistake(tmp_path):
         assert "Traceback" not in done.stderr
 
 
+def test_the_options_of_all_commands_may_stand_before_or_behind_the_command(running):
+    config = str(running.config)
+    for words in (
+        ["-c", config, "status"],
+        ["status", "-c", config],
+        ["status", f"--config={config}"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "failoverd", *words],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    wrong = running.failoverd("status", "--cluster", "other", "--json")
+    assert json.loads(wrong.stdout) == []
+    refused = running.failoverd("pause", "--cluster", "other")
+    assert refused.returncode == 1
+    assert "no cluster is called other" in refused.stderr
+
+
 def test_a_mistyped_command_is_a_usage_error_with_a_hint():
     done = subprocess.run(
         [sys.executable, "-m", "failoverd", "statsu"], capture_output=True, text=True, check=False
