@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from failoverd.config.load import load, schema
-from failoverd.config.models import Cluster, Daemon, Secret
+from failoverd.config.models import Cluster, Configuration, Daemon, Node, Secret, Section
 from failoverd.config.nodes import node_settings
 from failoverd.config.page import page
 from failoverd.config.policy import to_policy
@@ -64,6 +65,38 @@ def test_the_example_is_valid_and_shows_every_default():
         for key, field in type(getattr(cluster, section)).model_fields.items():
             value = getattr(getattr(cluster, section), key)
             assert value == field.get_default() or field.get_default() is None, (section, key)
+
+
+def test_the_example_is_taken_where_its_files_are_there(tmp_path):
+    text = (ROOT / "config.yaml").read_text()
+    for name in ("password", "id_ed25519", "known_hosts"):
+        (tmp_path / name).write_text("something")
+        (tmp_path / name).chmod(0o600)
+    load(write(tmp_path, text.replace("/etc/failoverd", str(tmp_path))))
+
+
+@pytest.mark.parametrize(
+    ("place", "model"),
+    [
+        ((), Configuration),
+        (("clusters", "main"), Cluster),
+        (("daemon",), Daemon),
+        (("clusters", "main", "nodes", "pg2"), Node),
+        *(
+            (("clusters", "main", key), field.annotation)
+            for key, field in Cluster.model_fields.items()
+            if issubclass(field.annotation if isinstance(field.annotation, type) else str, Section)
+        ),
+        *((("daemon", key), Daemon.model_fields[key].annotation) for key in ("log", "leadership")),
+    ],
+)
+def test_the_example_has_each_key_in_its_own_section(place, model):
+    text = (ROOT / "config.yaml").read_text()
+    section = yaml.safe_load(text)
+    for part in place:
+        section = section[part]
+    in_comments = set(re.findall(r"^ *# (\w+):", text, re.MULTILINE))
+    assert set(model.model_fields) - set(section) <= in_comments
 
 
 def test_the_example_has_every_key_that_there_is():
