@@ -13,7 +13,7 @@ import click
 from failoverd import __version__
 from failoverd.cli.client import TimedOut, Unreachable, ask, config_path, socket_path
 
-EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_TIMED_OUT, EXIT_CONFIG = 1, 3, 4, 78
+EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_TIMED_OUT, EXIT_CONFIG = 1, 2, 3, 4, 78
 POLL_S = 0.2
 
 
@@ -48,7 +48,7 @@ class Context:
             _fail(f"no cluster is called {self.wanted}", EXIT_REFUSED)
         if len(found) > 1:
             names = ", ".join(one["cluster"] for one in found)
-            _fail(f"there are several clusters ({names}): say --cluster NAME", 2)
+            _fail(f"there are several clusters ({names}): say --cluster NAME", EXIT_USAGE)
         return str(found[0]["cluster"])
 
     def act(self, verb: str, body: dict[str, Any]) -> None:
@@ -197,7 +197,7 @@ def failover(
         try:
             body["accept_loss_bytes"] = size(accept_loss)
         except ValueError as error:
-            _fail(f"--accept-loss: {error}", 2)
+            _fail(f"--accept-loss: {error}", EXIT_USAGE)
     target = to or "the best standby"
     _confirm(f"About to fence {before['primary']} of {cluster} and promote {target}.", yes=yes)
     obj.act("failover", body)
@@ -236,7 +236,7 @@ def pause(obj: Context, duration: str | None) -> None:
         try:
             body["for_s"] = seconds(duration)
         except ValueError as error:
-            _fail(f"--for: {error}", 2)
+            _fail(f"--for: {error}", EXIT_USAGE)
     obj.act("pause", body)
 
 
@@ -290,7 +290,10 @@ def grants(major: int, user: str) -> None:
     """Print the SQL for the monitoring role, least privilege, by server version."""
     from failoverd.config.grants import grants as statements
 
-    click.echo(statements(major, user))
+    try:
+        click.echo(statements(major, user))
+    except ValueError as error:
+        _fail(f"--user: {error}", EXIT_USAGE)
 
 
 @cli.command()
