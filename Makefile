@@ -1,9 +1,11 @@
 # Needs git, make and Python 3.11+ with venv; everything else is fetched into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# Most tests wait for servers: two at a time, each file by one process.
+AT_ONCE ?= --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types docs explore lab system-packages lock ci clean
+.PHONY: help demo test unit lint types docs explore sim sim-long mutations lab bench bench-salvage bench-switchover bench-once lab-long detection redirect system-packages lock ci clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -21,13 +23,23 @@ demo: .venv/ready ## a primary, a standby, a crash, a failover: watch it on this
 	$(BIN)/failoverd demo $(if $(FAULT),--fault $(FAULT))
 
 test: .venv/ready ## everything that needs no root, on real PostgreSQL servers
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -m 'not lab and not systemd' tests
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest $(AT_ONCE) -m 'not lab and not systemd and not campaign' tests
 
 unit: .venv/ready ## the decisions alone, in seconds
 	$(BIN)/pytest tests/unit tests/explore
 
-explore: .venv/ready ## every event in every state of a small world
+explore: .venv/ready ## every event in every state of a small world, and of two daemons over one
 	$(BIN)/pytest tests/explore -s
+	$(BIN)/python -m tests.explore.pair --faults $(or $(EXPLORE_FAULTS),1) --standbys $(or $(STANDBYS),2) --orders
+
+sim: .venv/ready ## a thousand failovers in virtual time, every scenario, defects that must be found
+	$(BIN)/pytest tests/sim -s
+
+sim-long: .venv/ready ## seeds FIRST to FIRST+SEEDS; prints what was run (SEEDS=100000)
+	$(BIN)/python -m tests.sim $(or $(FIRST),1) $(or $(SEEDS),100000)
+
+mutations: .venv/ready ## one deliberate defect of the decisions at a time: who finds it
+	$(BIN)/python -m tests.sim.mutate --seeds $(or $(SEEDS),60) --scenarios all --explore --unit
 
 lint: .venv/ready ## format, lint, import rules, shell
 	$(BIN)/ruff format --check .
@@ -47,7 +59,30 @@ system-packages: ## what the lab needs from the distribution (Debian; root)
 	./tests/lab/install-packages
 
 lab: .venv/ready ## real hosts, real sshd, real faults (root)
-	$(BIN)/pytest -m 'lab or systemd' tests
+	$(BIN)/pytest $(AT_ONCE) -m '(lab or systemd) and not campaign' tests
+
+bench: .venv/ready ## write outage by fault, beside a script by hand, into docs/benchmarks.md (root)
+	$(BIN)/python -m bench.failover --trials $(or $(TRIALS),10) --write docs/benchmarks.md
+
+bench-salvage: .venv/ready ## what salvage costs by megabytes of lag, into docs/benchmarks.md (root)
+	$(BIN)/python -m bench.salvage --trials $(or $(TRIALS),3) --write docs/benchmarks.md
+
+bench-switchover: .venv/ready ## how long nobody writes in a switchover, into docs/benchmarks.md (root)
+	$(BIN)/python -m bench.switchover --trials $(or $(TRIALS),3) --write docs/benchmarks.md
+
+bench-once: .venv/ready # that the benchmark itself works: one trial, nothing written (root)
+	$(BIN)/python -m bench.failover --trials 1 --faults crash
+
+lab-long: .venv/ready ## what `make lab` leaves out for its length (root)
+	$(BIN)/pytest -m campaign tests --ignore=tests/lab/detection
+
+detection: .venv/ready ## try every condition on real servers, and write docs/detection.md (root)
+	$(BIN)/pytest -m lab tests/lab/detection
+	$(BIN)/python -m tests.lab.detection.page
+
+redirect: .venv/ready ## each way of the applications, in every trouble that it is in for (root)
+	$(BIN)/pytest -m lab tests/lab/test_haproxy.py tests/lab/test_pgbouncer.py \
+	  tests/lab/test_virtual_ip.py tests/lab/test_dns.py tests/lab/test_both_ways.py
 
 lock: ## pin what is tested
 	$(BIN)/pip install --quiet uv
@@ -57,6 +92,7 @@ lock: ## pin what is tested
 ci: .venv/ready system-packages lint types ## all of it
 	$(MAKE) test
 	$(MAKE) lab
+	$(MAKE) bench-once
 
 clean: ## remove what make made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .cache

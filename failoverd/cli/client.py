@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,23 @@ def socket_path(config: str | None, given: str | None) -> str:
     if given or os.environ.get("FAILOVERD_SOCKET"):
         return given or os.environ["FAILOVERD_SOCKET"]
     try:
-        text = Path(config or config_path(None)).read_text(encoding="utf-8")
+        text = Path(config_path(config)).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return DEFAULT_SOCKET
-    found = re.search(r"^\s+control_socket:\s*[\"']?([^\"'\s#]+)", text, re.MULTILINE)
-    return found[1] if found else DEFAULT_SOCKET
+    return (_written_socket(text) if "control_socket" in text else None) or DEFAULT_SOCKET
+
+
+def _written_socket(text: str) -> str | None:
+    """`daemon: {control_socket: ...}`, however it is laid out. None where it cannot be told."""
+    import yaml
+
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+    daemon = document.get("daemon") if isinstance(document, dict) else None
+    found = daemon.get("control_socket") if isinstance(daemon, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def config_path(given: str | None) -> str:
@@ -64,6 +75,10 @@ def ask(
         text = response.read().decode()
     except TimeoutError:
         raise TimedOut(f"the daemon did not answer within {timeout_s:.0f} s") from None
+    except PermissionError:
+        raise Unreachable(
+            f"this user may not ask the daemon on {path}: be root, or in the socket's group"
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(
             f"no daemon answers on {path} ({error}); start it: systemctl start failoverd"

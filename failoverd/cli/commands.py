@@ -1,4 +1,4 @@
-"""The command line. Commands talk to the daemon over its socket and import little."""
+"""The commands. They talk to the daemon over its socket and import little."""
 
 from __future__ import annotations
 
@@ -11,86 +11,22 @@ from typing import Any
 import click
 
 from failoverd import __version__
-from failoverd.cli.client import TimedOut, Unreachable, ask, config_path, socket_path
+from failoverd.cli.by_hand import COMMANDS, yes_option
+from failoverd.cli.client import TimedOut, Unreachable, ask
+from failoverd.cli.context import (
+    EXIT_CONFIG,
+    EXIT_REFUSED,
+    EXIT_TIMED_OUT,
+    EXIT_USAGE,
+    HTTP_FAILED,
+    Context,
+    confirm,
+    fail,
+    hoisted,
+)
+from failoverd.cli.planned import COMMANDS as PLANNED
 
-EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_TIMED_OUT, EXIT_CONFIG = 1, 2, 3, 4, 78
 POLL_S = 0.2
-
-
-class Context:
-    """What every command needs to know."""
-
-    def __init__(self, config: str | None, socket: str | None, cluster: str | None) -> None:
-        self.config = config_path(config)
-        self.socket = socket_path(self.config, socket)
-        self.wanted = cluster
-
-    def ask(self, method: str, where: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
-        """Ends the program with 3 or 4 where there is no answer."""
-        try:
-            return ask(self.socket, method, where, body)
-        except Unreachable as error:
-            _fail(str(error), EXIT_UNREACHABLE)
-        except TimedOut as error:
-            _fail(str(error), EXIT_TIMED_OUT)
-        raise AssertionError
-
-    def statuses(self) -> list[dict[str, Any]]:
-        _, body = self.ask("GET", "/api/v1/clusters")
-        found: list[dict[str, Any]] = body["clusters"]
-        return [one for one in found if self.wanted in (None, one["cluster"])]
-
-    @property
-    def cluster(self) -> str:
-        """The one that was named, or the only one."""
-        found = self.statuses()
-        if not found:
-            _fail(f"no cluster is called {self.wanted}", EXIT_REFUSED)
-        if len(found) > 1:
-            names = ", ".join(one["cluster"] for one in found)
-            _fail(f"there are several clusters ({names}): say --cluster NAME", EXIT_USAGE)
-        return str(found[0]["cluster"])
-
-    def act(self, verb: str, body: dict[str, Any]) -> None:
-        """POST, print what came of it, and end with 1 where it was refused."""
-        _, answer = self.ask("POST", f"/api/v1/clusters/{self.cluster}/{verb}", body)
-        if not answer["ok"]:
-            _fail(f"refused: {answer['message']}", EXIT_REFUSED)
-        click.echo(answer["message"])
-
-
-def _fail(text: str, status: int) -> None:
-    click.echo(text, err=True)
-    sys.exit(status)
-
-
-def _confirm(what: str, *, yes: bool) -> None:
-    """Says what is about to be done; asks on a terminal; refuses without one unless --yes."""
-    click.echo(what)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        _fail("refused: there is no terminal to ask on; say --yes if you mean it", EXIT_REFUSED)
-    if not click.confirm("Go on?"):
-        _fail("nothing was done", EXIT_REFUSED)
-
-
-GLOBAL = ("-c", "--config", "--socket", "--cluster")
-
-
-def hoisted(arguments: list[str]) -> list[str]:
-    """With the options of all commands first: they may be written behind the command, too."""
-    front: list[str] = []
-    rest: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        if word in GLOBAL:
-            front += [word, *([value] if (value := next(words, None)) is not None else [])]
-        elif word.startswith(tuple(f"{option}=" for option in GLOBAL[1:])):
-            front.append(word)
-        else:
-            rest.append(word)
-    return front + rest
 
 
 class _Commands(click.Group):
@@ -111,9 +47,6 @@ def cli(
     context.obj = Context(config, socket, cluster)
 
 
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
-
-
 @cli.command()
 @click.pass_obj
 def run(obj: Context) -> None:
@@ -124,9 +57,11 @@ def run(obj: Context) -> None:
 
 
 @cli.command()
+@click.option("--direct", is_flag=True, help="Ask each node from here, also where a daemon runs.")
 @click.pass_obj
-def check(obj: Context) -> None:
+def check(obj: Context, *, direct: bool) -> None:
     """Check the configuration, then whether a failover would work now. Changes nothing."""
+    from failoverd.cli.readiness import as_the_daemon_sees_it, tell
     from failoverd.config.load import load
     from failoverd.config.messages import ConfigurationErrors
 
@@ -134,12 +69,35 @@ def check(obj: Context) -> None:
     try:
         configuration = load(path)
     except ConfigurationErrors as errors:
-        _fail(str(errors), EXIT_CONFIG)
-        raise AssertionError from None
+        fail(str(errors), EXIT_CONFIG)
     click.echo(f"{path}: well-formed, {len(configuration.clusters)} cluster(s)")
-    from failoverd.cli.preflight import preflight
+    if obj.wanted is not None and obj.wanted not in configuration.clusters:
+        fail(f"no cluster is called {obj.wanted}", EXIT_REFUSED)
+    running = {} if direct else _running(obj.socket)
+    passed = True
+    for name, cluster in configuration.clusters.items():
+        if obj.wanted not in (None, name):
+            continue
+        status = running.get(name)
+        if status is not None and set(status["nodes"]) == set(cluster.nodes):
+            click.echo(f"{name}: as the running daemon sees it (--direct: as seen from here)")
+            findings = as_the_daemon_sees_it(status)
+        else:
+            from failoverd.cli.preflight import preflight
 
-    sys.exit(preflight(configuration))
+            click.echo(f"{name}: as seen from here, once")
+            findings = preflight(name, configuration)
+        passed = tell(name, findings) and passed
+    sys.exit(0 if passed else EXIT_REFUSED)
+
+
+def _running(socket: str) -> dict[str, dict[str, Any]]:
+    """What a daemon says of its clusters; empty where none answers."""
+    try:
+        status, body = ask(socket, "GET", "/api/v1/clusters")
+    except (Unreachable, TimedOut):
+        return {}
+    return {one["cluster"]: one for one in body["clusters"]} if status < HTTP_FAILED else {}
 
 
 @cli.command()
@@ -161,13 +119,17 @@ def status(obj: Context, *, watch: bool, as_json: bool) -> None:
         click.echo(text)
         if not watch:
             return
-        time.sleep(1)
+        try:
+            time.sleep(1)
+        except KeyboardInterrupt:
+            return
 
 
 @cli.command()
 @click.option("--to", help="The standby that shall take over.")
 @click.option("--accept-loss", help="Raise max_data_loss for this failover, such as 64MB.")
-@click.option("--dry-run", is_flag=True, help="Say who would take over, and why not the others.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, with each command.")
+@click.option("--wait/--no-wait", default=True, help="Follow it to its end (default).")
 @click.option("--timeout", default=120.0, help="Seconds to wait for the end of it.")
 @yes_option
 @click.pass_obj
@@ -177,31 +139,55 @@ def failover(
     to: str | None,
     accept_loss: str | None,
     dry_run: bool,
+    wait: bool,
     timeout: float,
     yes: bool,
 ) -> None:
     """Fail over now: skips threshold, cooldown and mode; never proof or max_data_loss."""
     cluster = obj.cluster
+    accepted = _bytes_of(accept_loss)
+    body: dict[str, Any] = {"to": to, "accept_loss_bytes": accepted}
     before = next(one for one in obj.statuses() if one["cluster"] == cluster)
-    outlook = before["outlook"]
-    click.echo(f"primary {before['primary']} is {before['diagnosis']}")
+    _say_what_would_be_done(before, to)
+    if dry_run:
+        from failoverd.cli.rehearsal import tell_rehearsal
+
+        _, told = obj.ask("POST", f"/api/v1/clusters/{cluster}/rehearsal", body)
+        sys.exit(0 if tell_rehearsal(told) else EXIT_REFUSED)
+    target = to or "the best standby"
+    confirm(f"About to fence {before['primary']} of {cluster} and promote {target}.", yes=yes)
+    obj.act("failover", body)
+    if wait:
+        _follow(obj, cluster, before["primary"], timeout)
+
+
+def _bytes_of(accept_loss: str | None) -> int | None:
+    if accept_loss is None:
+        return None
+    from failoverd.config.quantities import size
+
+    try:
+        return size(accept_loss)
+    except ValueError as error:
+        fail(f"--accept-loss: {error}", EXIT_USAGE)
+
+
+def _say_what_would_be_done(status: dict[str, Any], to: str | None) -> None:
+    """The election as it would go now. Ends with 1 where TO cannot be meant."""
+    outlook = status["outlook"]
+    click.echo(f"primary {status['primary']} is {status['diagnosis']}")
     click.echo(f"would {outlook['would']} ({outlook['why']})")
     for obstacle in outlook["obstacles"]:
-        click.echo(f"  in the way: {obstacle}")
-    if dry_run:
+        click.echo(f"  in the way of an automatic failover: {obstacle}")
+    if to is None:
         return
-    body: dict[str, Any] = {"to": to}
-    if accept_loss is not None:
-        from failoverd.config.quantities import size
-
-        try:
-            body["accept_loss_bytes"] = size(accept_loss)
-        except ValueError as error:
-            _fail(f"--accept-loss: {error}", EXIT_USAGE)
-    target = to or "the best standby"
-    _confirm(f"About to fence {before['primary']} of {cluster} and promote {target}.", yes=yes)
-    obj.act("failover", body)
-    _follow(obj, cluster, before["primary"], timeout)
+    if to not in status["nodes"]:
+        known = ", ".join(sorted(status["nodes"]))
+        fail(f"refused: no node is called {to!r}: one of {known}", EXIT_REFUSED)
+    if to == status["primary"]:
+        fail(f"refused: {to} is the primary", EXIT_REFUSED)
+    if not outlook["would"].endswith(f" promote {to}"):
+        click.echo(f"  {to} is not the best one: the daemon judges it when it is asked for")
 
 
 def _follow(obj: Context, cluster: str, old: str, timeout_s: float) -> None:
@@ -212,16 +198,16 @@ def _follow(obj: Context, cluster: str, old: str, timeout_s: float) -> None:
         _, now = obj.ask("GET", f"/api/v1/clusters/{cluster}")
         if now["sentence"] != said:
             said = now["sentence"]
-            click.echo(f"{now['state']}: {said}")
+            click.echo(said)
         if now["state"] == "watching":
             if now["primary"] == old:
-                _fail(f"{old} is the primary as before", EXIT_REFUSED)
+                fail(f"{old} is the primary as before", EXIT_REFUSED)
             click.echo(f"confirmed: {now['primary']} is the primary on timeline {now['timeline']}")
             return
         if now["state"] == "blocked":
             sys.exit(EXIT_REFUSED)
         time.sleep(POLL_S)
-    _fail("it is not over yet: failoverd status says where it is", EXIT_TIMED_OUT)
+    fail("it is not over yet: failoverd status says where it is", EXIT_TIMED_OUT)
 
 
 @cli.command()
@@ -236,7 +222,7 @@ def pause(obj: Context, duration: str | None) -> None:
         try:
             body["for_s"] = seconds(duration)
         except ValueError as error:
-            _fail(f"--for: {error}", EXIT_USAGE)
+            fail(f"--for: {error}", EXIT_USAGE)
     obj.act("pause", body)
 
 
@@ -253,27 +239,12 @@ def reload_configuration(obj: Context) -> None:
     """Take up the configuration file: all of it or, with a clear error, none of it."""
     _, answer = obj.ask("POST", "/api/v1/reload")
     if not answer["ok"]:
-        _fail(f"not reloaded, nothing changed:\n{answer['message']}", EXIT_REFUSED)
+        fail(f"not reloaded, nothing changed:\n{answer['message']}", EXIT_REFUSED)
     click.echo("reloaded (a failover that is under way finishes with the old one)")
 
 
-@cli.command()
-@click.argument("node")
-@click.option("--reason", required=True, help="Why you are sure that it takes no more writes.")
-@yes_option
-@click.pass_obj
-def fenced(obj: Context, node: str, *, reason: str, yes: bool) -> None:
-    """Vouch that NODE is fenced, where failoverd cannot prove it."""
-    click.echo(
-        f"If {node} still takes writes, there will be two primaries and data will be lost.\n"
-        f"You answer for it: {reason}"
-    )
-    if not yes:
-        if not sys.stdin.isatty():
-            _fail("refused: there is no terminal to ask on; say --yes if you mean it", EXIT_REFUSED)
-        if click.prompt("Type the node's name again") != node:
-            _fail("that is another name: nothing was done", EXIT_REFUSED)
-    obj.act("fenced", {"node": node, "reason": reason})
+for command in (*COMMANDS, *PLANNED):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -286,14 +257,15 @@ def ack(obj: Context) -> None:
 @cli.command()
 @click.option("--version", "major", type=click.IntRange(13, 18), default=17, help="Server major.")
 @click.option("--user", default="failoverd", help="The role's name.")
-def grants(major: int, user: str) -> None:
+@click.option("--managed", is_flag=True, help="For `synchronous: managed`, too.")
+def grants(major: int, user: str, *, managed: bool) -> None:
     """Print the SQL for the monitoring role, least privilege, by server version."""
     from failoverd.config.grants import grants as statements
 
     try:
-        click.echo(statements(major, user))
+        click.echo(statements(major, user, managed=managed))
     except ValueError as error:
-        _fail(f"--user: {error}", EXIT_USAGE)
+        fail(f"--user: {error}", EXIT_USAGE)
 
 
 @cli.command()
@@ -314,7 +286,8 @@ def history(obj: Context, *, as_json: bool) -> None:
         click.echo(json.dumps(body["incidents"], indent=1))
         return
     for one in body["incidents"]:
-        head = f"{one['id']:>4}  {one['began']}  {one['outcome']:<10}  {one['trigger']:<9}"
+        number = one["id"] or "-"
+        head = f"{number:>4}  {one['began']}  {one['outcome']:<10}  {one['trigger']:<9}"
         click.echo(f"{head}  {one['diagnosis']:<11}  {one['sentence']}")
     if not body["incidents"]:
         click.echo("nothing has happened yet")
@@ -329,13 +302,14 @@ def report(obj: Context, incident: int | None, *, as_json: bool) -> None:
     base = f"/api/v1/clusters/{obj.cluster}/incidents"
     if incident is None:
         _, body = obj.ask("GET", base)
-        if not body["incidents"]:
-            _fail("nothing has happened yet", EXIT_REFUSED)
-        incident = body["incidents"][0]["id"]
+        numbers = [one["id"] for one in body["incidents"] if one["id"] is not None]
+        if not numbers:
+            fail("no failover was begun yet: failoverd history lists what was not", EXIT_REFUSED)
+        incident = numbers[0]
     query = "" if as_json else "?format=markdown"
     found, body = obj.ask("GET", f"{base}/{incident}{query}")
     if found != 200:
-        _fail(f"there is no incident {incident}: failoverd history lists them", EXIT_REFUSED)
+        fail(f"there is no incident {incident}: failoverd history lists them", EXIT_REFUSED)
     click.echo(json.dumps(body, indent=1) if as_json else body)
 
 

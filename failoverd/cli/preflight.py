@@ -1,68 +1,54 @@
-"""`failoverd check` beside the configuration: would a failover work now? Changes nothing."""
+"""`failoverd check` without a daemon: each node is asked from here. Changes nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
-import click
-
+from failoverd.cli.readiness import Finding
 from failoverd.config.models import Configuration
 from failoverd.config.policy import to_policy
 from failoverd.core.memory import Memory, observe
-from failoverd.core.model import ClusterView, NodeName, NodeReport
+from failoverd.core.model import ClusterView, NodeName, NodeReport, Outcome
 from failoverd.daemon import clock
 from failoverd.daemon.nodes import nodes_of
+from failoverd.effect.world import Node
 from failoverd.probe.node import Attention, NodeProbe
 
 NODES_S = 3.0
+OURS = "nothing was asked: put that right here first (or start the daemon, and check again)"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    node: str
-    passed: bool
-    sentence: str
-    fix: str = ""
-
-
-def preflight(configuration: Configuration) -> int:
-    """Print every finding; 0 where all passed, else 1."""
-    failed = 0
-    for name in configuration.clusters:
-        for finding in asyncio.run(_findings(name, configuration)):
-            word = "pass" if finding.passed else "FAIL"
-            click.echo(f"{word}  {name}/{finding.node}: {finding.sentence}")
-            if not finding.passed:
-                failed += 1
-                if finding.fix:
-                    click.echo(f"      {finding.fix}")
-    return 1 if failed else 0
+def preflight(name: str, configuration: Configuration) -> list[Finding]:
+    """Asks all nodes of a cluster at once."""
+    return asyncio.run(_findings(name, configuration))
 
 
 async def _findings(name: str, configuration: Configuration) -> list[Finding]:
     cluster = configuration.clusters[name]
     nodes = nodes_of(name, cluster)
-    reports: dict[NodeName, NodeReport] = {}
-    for node_name, node in nodes.items():
-        probe = NodeProbe(
-            node_name, node.address, node.host, node.arguments, clock.monotonic, lambda: None
-        )
-        look = Attention(
-            is_primary=False,
-            in_doubt=False,
-            host=True,
-            fresh=True,
-            write_check=False,
-            primary_address=None,
-            timeout_s=NODES_S,
-        )
-        reports[node_name] = await probe.round(look, lambda: None, lambda _: False)
+    found = await asyncio.gather(*(_look(node_name, node) for node_name, node in nodes.items()))
+    reports = dict(zip(nodes, found, strict=True))
+    memory = observe(Memory(), ClusterView(reports), to_policy(name, cluster))
+    each = [one for report in found for one in _of_node(report, memory)]
+    return [*each, _of_cluster(reports)]
+
+
+async def _look(name: NodeName, node: Node) -> NodeReport:
+    probe = NodeProbe(name, node.address, node.host, node.arguments, clock.monotonic, lambda: None)
+    look = Attention(
+        is_primary=False,
+        in_doubt=False,
+        host=True,
+        fresh=True,
+        write_check=False,
+        primary_address=None,
+        timeout_s=NODES_S,
+    )
+    try:
+        return await probe.round(look, lambda: None, lambda _: False)
+    finally:
         await probe.close()
         await node.host.close()
-    memory = observe(Memory(), ClusterView(reports), to_policy(name, cluster))
-    found = [one for report in reports.values() for one in _of_node(report, memory)]
-    return [*found, _of_cluster(reports)]
 
 
 def _of_node(report: NodeReport, memory: Memory) -> list[Finding]:
@@ -70,9 +56,11 @@ def _of_node(report: NodeReport, memory: Memory) -> list[Finding]:
     sql = report.fresh if not report.fresh.ok else report.held
     found = [
         Finding(name, report.server is not None, f"SQL: {sql.outcome} {sql.detail}".rstrip(),
+                OURS if sql.outcome is Outcome.OUR_FAULT else
                 "see that the role exists: failoverd grants, and pg_hba.conf on that node"),
         Finding(name, report.host.look.ok,
                 f"host: {report.host.look.outcome} {report.host.look.detail}".rstrip(),
+                OURS if report.host.look.outcome is Outcome.OUR_FAULT else
                 "see that the SSH key logs in, and that bin_dir and data_dir are right"),
     ]  # fmt: skip
     if report.server is None or not report.host.look.ok:

@@ -1,6 +1,6 @@
 """The SQL that makes the monitoring role, with no more than what is used.
 
-No superuser, no replication, no ALTER SYSTEM, no pg_reload_conf, no pg_signal_backend: a
+No superuser, no replication, and ALTER SYSTEM for one setting at most, where it is asked for: a
 standby's settings are changed on its host, by the owner of its data directory. The control
 data functions, LSN functions and pg_logical_emit_message are everybody's.
 Source: PostgreSQL documentation, "Predefined Roles"; pg_promote may be executed by
@@ -11,10 +11,13 @@ from __future__ import annotations
 
 OLDEST_MAJOR, NEWEST_MAJOR = 13, 18
 RESERVED_CONNECTIONS_SINCE = 16
+CHECKPOINT_SINCE = ON_PARAMETER_SINCE = 15
 
 
-def grants(major: int, user: str) -> str:
+def grants(major: int, user: str, *, managed: bool = False) -> str:
     """To be run on the primary, in the database that `sql.database` names: all or nothing.
+
+    `managed`: for `synchronous: managed`, too. What a version cannot grant is done on the host.
 
     Raises ValueError for a server version, or a name, that there cannot be.
     """
@@ -32,6 +35,21 @@ def grants(major: int, user: str) -> str:
         f"GRANT pg_monitor TO {name};",
         f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_promote(boolean, integer) TO {name};",
     ]
+    lines += [
+        "-- So that sessions that hold up a promotion can be ended (never those of superusers):",
+        f"GRANT pg_signal_backend TO {name};",
+    ]
+    if major >= CHECKPOINT_SINCE:
+        lines += [
+            "-- So that the old primary can be rewound at once:",
+            f"GRANT pg_checkpoint TO {name};",
+        ]
+    if managed and major >= ON_PARAMETER_SINCE:
+        lines += [
+            "-- For synchronous: managed:",
+            f"GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names TO {name};",
+            f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {name};",
+        ]
     if major >= RESERVED_CONNECTIONS_SINCE:
         lines += [
             "-- So that a server whose connection slots are full can still be watched, where its",

@@ -13,7 +13,8 @@ from failoverd.config import crosswise
 from failoverd.config.document import Document, Place, read
 from failoverd.config.messages import ConfigurationErrors, Message
 from failoverd.config.mistakes import mistakes
-from failoverd.config.models import Configuration, Section
+from failoverd.config.models import Configuration
+from failoverd.config.section import Section
 
 _MOST_ROUNDS = 10
 """Of leaving out what is wrong; each takes away a level at least, and no key is deeper."""

@@ -18,11 +18,7 @@ from failoverd.config.document import Document, Place
 from failoverd.config.messages import Message
 
 _LATER: Mapping[str, str] = {
-    "ladder": "[stop]",
     "require": "proof",
-    "synchronous": "unmanaged",
-    "rejoin": "manual",
-    "redirect": "[]",
     "kind": "none",
 }
 """Keys whose other values belong to later versions, and what to write in this one."""
@@ -71,16 +67,18 @@ def _wrong(detail: Mapping[str, Any], place: Place, key: str) -> tuple[str, str]
     """What is wrong, and what to write."""
     got, context = detail["input"], detail.get("ctx", {})
     if key == "ladder" and got == []:
-        return "must have a rung", _LATER[key]
+        return "must have a rung", "[stop]"
+    if place[-2:-1] == ("ladder",) and detail["type"] == "model_type":
+        return "is no rung", "stop, {agent: {...}}, {command: {...}} or {dead_man: {...}}"
     for name in (key, *(str(part) for part in place[-2:-1])):
         if name in _LATER and detail["type"] != "model_type":
             return "is not available in this version", _LATER[name]
     if detail["type"] == "value_error":
         wrong, _, instead = str(context["error"]).partition("; write ")
         return wrong, instead
-    if detail["type"] in ("model_type", "dict_type") and key == "password":
+    if detail["type"] in ("model_type", "dict_type") and _is_secret(place):
         place_for_it = "{file: /path}, {env: NAME} or {credential: NAME}"
-        return "must say where the password is kept, never what it is", place_for_it
+        return f"must say where the {key} is kept, never what it is", place_for_it
     if got is None:
         return "has no value", "one, or remove the key if it has a default"
     return _not_of_its_form(detail, got, context)
@@ -128,20 +126,24 @@ def _word_meant(got: str, expected: str) -> str:
 
 def _shown(value: Any, place: Place) -> str:
     """Nothing where a secret may stand, and of lists and keys only that they are such."""
-    if any("password" in str(part) for part in place) or place[-1:] == ("sql",):
+    if _is_secret(place) or place[-1:] in (("sql",), ("options",)) or "options" in place:
         return ""
     match value:
         case None:
             return ""
         case Mapping():
             return "keys"
-        case list() if place[-1:] not in (("ladder",), ("redirect",)):
+        case list() if place[-1:] != ("ladder",):
             return "a list" if value else "an empty list"
         case bool():
             return str(value).lower()
         case _:
             text = repr(value)
             return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _is_secret(place: Place) -> bool:
+    return "secrets" in place or any("password" in str(part) for part in place)
 
 
 def _advice_on_keys(key: str, known: Sequence[str]) -> str:
@@ -154,16 +156,16 @@ def _nearest(word: str, known: Sequence[str]) -> str | None:
 
 
 def _keys_at(place: Place, model: type[BaseModel]) -> list[str]:
-    """The keys that may stand at a place, following sections and maps of sections."""
+    """The keys that may stand at a place, following sections, and maps and lists of them."""
     found: Any = model
     in_map = False
     for part in place:
         if in_map:
-            # A name in a map of sections (clusters, nodes): the section is what it maps to.
+            # A name in a map of sections (clusters, nodes), or a number in a list of them.
             in_map = False
             continue
         annotation = found.model_fields[part].annotation
         arguments = getattr(annotation, "__args__", ())
         found = next(a for a in (annotation, *arguments) if hasattr(a, "model_fields"))
-        in_map = getattr(annotation, "__origin__", None) is dict
+        in_map = getattr(annotation, "__origin__", None) in (dict, list)
     return list(found.model_fields)

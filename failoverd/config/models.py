@@ -5,52 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from failoverd.config.quantities import Duration, Size, Span, duration, size
+from failoverd.config.redirect import Target
+from failoverd.config.section import OVER, Secret, Section, Ssh
 from failoverd.config.words import (
     AbsolutePath,
-    Credential,
+    DebianCluster,
     Host,
     Line,
     Listen,
     MaybePath,
     Name,
+    OptionName,
+    Options,
     Port,
     Priority,
     SocketPath,
     Unit,
-    Variable,
     Words,
 )
-from failoverd.core.policy import Choice, Mode
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
-    )
-
-
-OVER = Field(json_schema_extra={"default": {}})
-"""A section of a node: what is not written in it is the cluster's, not the default."""
-
-
-class Secret(Section):
-    """Where a secret is kept; it is never written in this file. Exactly one of the three."""
-
-    file: AbsolutePath | None = None
-    """A file that only its owner may read."""
-    env: Variable | None = None
-    """The name of an environment variable."""
-    credential: Credential | None = None
-    """The name of a systemd credential (LoadCredential=)."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(one is not None for one in (self.file, self.env, self.credential)) != 1:
-            raise ValueError("must name one place; write one of file, env and credential")
-        return self
+from failoverd.core.dead_man import LONGEST_TTL_S, SHORTEST_TTL_S
+from failoverd.core.policy import Choice, Mode, OnSplitBrain, RejoinChoice
 
 
 class Postgres(Section):
@@ -64,9 +47,19 @@ class Postgres(Section):
     """The data directory. Must be given."""
     service: Unit = ""
     """The systemd unit that runs it; without one, pg_ctl and signals are used."""
+    debian_cluster: DebianCluster = ""
+    """As pg_lsclusters has it, such as 15/main, where Debian's pg_ctlcluster runs it; its unit is
+    postgresql@15-main unless `service` names another."""
+    start_command: Words = ()
+    """Your own way to start it, run on its host; instead of unit, pg_ctlcluster and pg_ctl."""
+    stop_command: Words = ()
+    """Your own way to stop it cleanly; what is left after it is signalled."""
+    command_timeout: Span = duration("10s")
+    """For start_command and stop_command, each; then it is killed."""
     become: Words = ()
-    """Words put before psql, pg_ctl and the start, to become the owner of the data directory,
-    such as `sudo -n -u postgres`; empty where the SSH user is the owner."""
+    """Words that make the SSH user the owner of the data directory, such as `sudo -n -u postgres`:
+    put before everything that is run there, or, for root, before psql and pg_ctl; empty where the
+    SSH user is the owner."""
     superuser: Line = "postgres"
     """The role that the owner of the data directory may use over the local socket."""
     socket_dir: AbsolutePath = Path("/var/run/postgresql")
@@ -92,21 +85,6 @@ class Sql(Section):
     """As libpq has it; verify-full is the only one that nobody in between can defeat."""
     sslrootcert: AbsolutePath | None = None
     """The certificate authorities for verify-ca and verify-full."""
-
-
-class Ssh(Section):
-    """How the database hosts are reached. Host keys are always verified."""
-
-    user: Line = "postgres"
-    """The user to log in as: best the owner of the data directory."""
-    port: Port = 22
-    """The port of sshd."""
-    key_file: AbsolutePath | None = None
-    """The private key, which only its owner may read. Must be given for transport ssh."""
-    known_hosts: AbsolutePath | None = None
-    """The hosts' keys. Must be given for transport ssh."""
-    connect_timeout: Span = duration("5s")
-    """For a new connection."""
 
 
 class Detection(Section):
@@ -146,13 +124,106 @@ class Failover(Section):
     max_per_day: Annotated[int, Field(ge=1)] = 3
     """Automatic failovers in 24 hours."""
     salvage: bool = True
-    """Bring missing WAL over from the old primary's disk. This version cannot, and says so."""
+    """Bring missing WAL over from the old primary's disk before anybody is promoted."""
+    salvage_rate: Size = size("0")
+    """WAL is brought over no faster, a second; 0: as fast as it goes."""
     on_clean_stop: Annotated[Choice, Field(strict=False)] = Choice.FAILOVER
     """failover | wait, where the primary was shut down cleanly and stays down."""
     on_half_hung: Annotated[Choice, Field(strict=False)] = Choice.WAIT
     """failover | wait, where only new connections hang."""
     on_unwritable: Annotated[Choice, Field(strict=False)] = Choice.WAIT
     """failover | wait, where reads answer and the local write fails."""
+    on_split_brain: Annotated[OnSplitBrain, Field(strict=False)] = OnSplitBrain.ALERT
+    """alert | fence: whether a former primary that takes writes beside the one that took its
+    place, in the journal, is fenced; what was fenced before is fenced again in any case."""
+
+
+class Agent(Section):
+    """Turn the host off by any program of the standard fence-agent interface."""
+
+    path: AbsolutePath
+    """The program on this machine, such as /usr/sbin/fence_ipmilan."""
+    options: Options = {}
+    """Its options that all nodes share; those of one node (ip, plug) stand at the node."""
+    secrets: dict[OptionName, Secret] = {}
+    """Options that are secret, and where each is kept: `password: {file: /etc/failoverd/bmc}`."""
+    timeout: Span = duration("20s")
+    """For `off`, and for `status`, each; then it is killed."""
+
+
+class OwnCommand(Section):
+    """A program of your own on this machine. Its exit status 0 is your word for it."""
+
+    argv: Annotated[Words, Field(min_length=1)]
+    """Program and arguments; what it is told stands in its environment (docs/fencing.md)."""
+    timeout: Span = duration("20s")
+    """Then it is killed."""
+
+
+class Stop(Section):
+    """Guard the data directory and stop the server, over SSH."""
+
+
+class DeadMan(Section):
+    """A process on the primary's host that ends the server once it is cut off from everybody."""
+
+    ttl: Span = duration("5s")
+    """Without a renewal for so long it asks the standbys; 3s to 30s. A primary that is cut off is
+    replaced about 3 s after that."""
+    standbys: Annotated[list[Name], Field(min_length=1)] | None = None
+    """Who may keep it from firing by an answer, and must be frozen before its expiry is a proof;
+    null: every standby that may take over. Those that stream at the moment are named to it."""
+
+    @field_validator("ttl")
+    @classmethod
+    def _in_bounds(cls, ttl: float) -> float:
+        if not SHORTEST_TTL_S <= ttl <= LONGEST_TTL_S:
+            raise ValueError(
+                f"is too {'short' if ttl < SHORTEST_TTL_S else 'long'}; write 3s to 30s"
+            )
+        return ttl
+
+
+class Rung(Section):
+    """One way to fence: exactly one of these. `stop` may be written as a word."""
+
+    stop: Stop | None = None
+    """Guard and stop over SSH: proof `stopped`."""
+    agent: Agent | None = None
+    """Turn the host off: proof `powered_off`."""
+    command: OwnCommand | None = None
+    """Your own: proof `vouched`."""
+    dead_man: DeadMan | None = None
+    """The primary ends itself: proof `dead_man_expired`. Last, and only beside `stop`."""
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> Any:
+        return "stop" if self.stop is not None else dump(self)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, written: Any) -> Any:
+        words = [written] if isinstance(written, str) else written
+        known = isinstance(words, list | dict)
+        refused = next((word for word in words if word in _REFUSED_RUNGS), None) if known else None
+        if refused is not None:
+            raise ValueError(f"{_REFUSED_RUNGS[refused]}; {_RUNGS}")
+        if isinstance(written, str) and written != "stop":
+            raise ValueError(f"is no rung; {_RUNGS}")
+        return {"stop": {}} if written == "stop" else written
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        kinds = (self.stop, self.agent, self.command, self.dead_man)
+        if sum(one is not None for one in kinds) != 1:
+            raise ValueError(f"must be one rung; {_RUNGS}")
+        return self
+
+
+_RUNGS = "write stop, {agent: {...}}, {command: {...}} or {dead_man: {...}}"
+_REFUSED_RUNGS = {
+    "quorum": "is not available before it has been simulated: it proves only that commits wait",
+}
 
 
 class Fencing(Section):
@@ -160,8 +231,15 @@ class Fencing(Section):
 
     require: Literal["proof"] = "proof"
     """Without a proof nothing is promoted."""
-    ladder: Annotated[list[Literal["stop"]], Field(min_length=1)] = ["stop"]
-    """The rungs, tried in order; this version has `stop`: guard and stop over SSH."""
+    ladder: Annotated[list[Rung], Field(min_length=1, json_schema_extra={"default": ["stop"]})] = (
+        Field(default_factory=lambda: [Rung(stop=Stop())])
+    )
+    """The rungs, tried in order: `stop` guards and stops over SSH, `agent` turns the host off,
+    `command` is your own, `dead_man` has the primary end itself once it is cut off."""
+
+    @property
+    def dead_man(self) -> DeadMan | None:
+        return next((rung.dead_man for rung in self.ladder if rung.dead_man is not None), None)
 
 
 class Limits(Section):
@@ -173,8 +251,29 @@ class Limits(Section):
     """Detach one standby."""
     promote: Span = duration("60s")
     """From the request until the standby is out of recovery."""
+    stop_fast: Span = duration("5s")
+    """Of `fence`: for a clean stop, before SIGQUIT; only where the server may answer."""
+    stop_immediate: Span = duration("2s")
+    """Of `fence`: from SIGQUIT to SIGKILL; one that is stopped (SIGSTOP) gets SIGKILL at once."""
+    start: Span = duration("60s")
+    """From the start of an old primary, when a failover is taken back, until it answers."""
     confirm: Span = duration("10s")
     """New timeline and a committed write."""
+    salvage: Duration = duration("60s")
+    """Bring over what the standby lacks; what was not in time is lost, or too much."""
+    redirect: Span = duration("10s")
+    """All ways of the applications; what is late is retried while the watch goes on."""
+    rejoin: Span = duration("12h")
+    """Each of pg_rewind, pg_basebackup and the replay before them; then it has failed."""
+
+
+class NodeAgent(Section):
+    """What the fence agents of the ladder are told of this node alone."""
+
+    options: Options = {}
+    """Options of this node, such as ip or plug."""
+    secrets: dict[OptionName, Secret] = {}
+    """Secret options of this node, and where each is kept."""
 
 
 class Node(Section):
@@ -192,6 +291,34 @@ class Node(Section):
     """Keys of `ssh` that differ for this node."""
     sql: Annotated[Sql, OVER] = Sql()
     """Keys of `sql` that differ for this node."""
+    agent: NodeAgent = NodeAgent()
+
+
+class Replication(Section):
+    """How a node connects to the primary, where failoverd brings it back or makes it a standby."""
+
+    user: Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] = ""
+    """A role with REPLICATION and the functions of pg_rewind (`failoverd grants`); empty: none, and
+    then no node is brought back and there is no switchover."""
+    password_file: AbsolutePath | None = None
+    """A file with the password alone, which only its owner may read; on the daemon's host."""
+    password: Secret | None = None
+    """The password from another place than a file."""
+    database: Line = "postgres"
+    """The database that pg_rewind connects to."""
+    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    """As libpq has it."""
+    sslrootcert: MaybePath = ""
+    """The certificate authorities for verify-ca and verify-full; a file on the database hosts."""
+
+
+class Switchover(Section):
+    """What is planned, and may be refused."""
+
+    max_lag: Size = size("16MB")
+    """WAL that the standby may be behind, received or replayed, for a switchover to begin."""
+    checkpoint: Span = duration("60s")
+    """For the checkpoint before the stop; one that takes longer ends the switchover."""
 
 
 class Cluster(Section):
@@ -208,12 +335,21 @@ class Cluster(Section):
     failover: Failover = Failover()
     fencing: Fencing = Fencing()
     limits: Limits = Limits()
-    synchronous: Literal["unmanaged"] = "unmanaged"
-    """Who sets synchronous_standby_names; this version leaves it to you."""
-    rejoin: Literal["manual"] = "manual"
-    """How an old primary comes back; in this version by hand (docs/recover.md)."""
-    redirect: Annotated[list[Any], Field(max_length=0)] = []
-    """How applications are sent over; this version has none: use target_session_attrs."""
+    synchronous: Literal["unmanaged", "managed"] = "unmanaged"
+    """Who sets synchronous_standby_names: unmanaged is you, and what you set is honoured; managed
+    keeps it at ANY `synchronous_count` of the standbys that keep up, on whichever is primary."""
+    synchronous_count: Annotated[int, Field(ge=1, le=100)] = 1
+    """Standbys that a commit waits for under `synchronous: managed`, where so many keep up."""
+    replication: Replication = Replication()
+    rejoin: Annotated[RejoinChoice, Field(strict=False)] = RejoinChoice.AUTO
+    """auto | manual (`failoverd rejoin NODE`): how an old primary, or a standby that has diverged,
+    comes back. It needs `replication`; what only the old primary had written is discarded."""
+    rejoin_delay: Duration = duration("60s")
+    """It stays fenced for so long first, for somebody to look at it; doubled with each failure."""
+    switchover: Switchover = Switchover()
+    redirect: list[Target] = []
+    """The ways by which applications reach the primary (docs/redirect.md); none is needed where
+    they use libpq's target_session_attrs."""
 
 
 class Log(Section):

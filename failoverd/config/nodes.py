@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from failoverd.config.models import Cluster, Postgres, Section, Sql, Ssh
+from failoverd.config.models import (
+    Agent,
+    Cluster,
+    DeadMan,
+    Node,
+    OwnCommand,
+    Postgres,
+    Rung,
+    Sql,
+)
+from failoverd.config.section import Section, Ssh
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -22,6 +32,8 @@ class NodeSettings:
     postgres: Postgres
     sql: Sql
     ssh: Ssh
+    ladder: tuple[Agent | OwnCommand | DeadMan | None, ...]
+    """None is the rung `stop`."""
 
 
 def node_settings(cluster_name: str, cluster: Cluster, name: str) -> NodeSettings:
@@ -32,13 +44,26 @@ def node_settings(cluster_name: str, cluster: Cluster, name: str) -> NodeSetting
         name=name,
         host=node.host,
         transport=node.transport or cluster.transport,
-        postgres=_merged(cluster.postgres, node.postgres),
-        sql=_merged(cluster.sql, node.sql),
-        ssh=_merged(cluster.ssh, node.ssh),
+        postgres=merged(cluster.postgres, node.postgres),
+        sql=merged(cluster.sql, node.sql),
+        ssh=merged(cluster.ssh, node.ssh),
+        ladder=tuple(_rung(rung, node) for rung in cluster.fencing.ladder),
     )
 
 
-def _merged(section: AnySection, over: AnySection) -> AnySection:
+def _rung(rung: Rung, node: Node) -> Agent | OwnCommand | DeadMan | None:
+    """An agent with what it is told of this node alone."""
+    if rung.agent is None:
+        return rung.command or rung.dead_man
+    over = node.agent
+    told = {
+        "options": {**rung.agent.options, **over.options},
+        "secrets": {**rung.agent.secrets, **over.secrets},
+    }
+    return rung.agent.model_copy(update=told)
+
+
+def merged(section: AnySection, over: AnySection) -> AnySection:
     written = {key: getattr(over, key) for key in over.model_fields_set}
     replaced = {_INSTEAD[key] for key in written if key in _INSTEAD} - written.keys()
     return section.model_copy(update={**dict.fromkeys(replaced), **written})

@@ -26,7 +26,10 @@ def page() -> str:
     sections: dict[str, Any] = {"the file": whole, **whole["$defs"]}
     order = (
         "the file", "Cluster", "Node", "Postgres", "Sql", "Secret", "Ssh", "Detection", "Failover",
-        "Fencing", "Limits", "Daemon", "Log", "Leadership",
+        "Fencing", "Rung", "Agent", "OwnCommand", "DeadMan", "NodeAgent", "Limits",
+        "Target", "Haproxy", "AgentCheck", "PgBouncer", "VirtualIp", "Dns", "DnsKey",
+        "RedirectCommand", "Daemon", "Log",
+        "Leadership",
     )  # fmt: skip
     return HEAD + "".join(line for name in order for line in _section(name, sections[name]))
 
@@ -45,9 +48,32 @@ _KEY = {
     "Cluster": "clusters.NAME",
     "Node": "clusters.NAME.nodes.NODE",
     "Secret": "clusters.NAME.sql.password",
+    "Rung": "clusters.NAME.fencing.ladder[]",
+    "Agent": "clusters.NAME.fencing.ladder[].agent",
+    "OwnCommand": "clusters.NAME.fencing.ladder[].command",
+    "DeadMan": "clusters.NAME.fencing.ladder[].dead_man",
+    "NodeAgent": "clusters.NAME.nodes.NODE.agent",
+    "Target": "clusters.NAME.redirect[]",
+    "Haproxy": "clusters.NAME.redirect[].haproxy",
+    "AgentCheck": "clusters.NAME.redirect[].haproxy.agent",
+    "PgBouncer": "clusters.NAME.redirect[].pgbouncer",
+    "VirtualIp": "clusters.NAME.redirect[].virtual_ip",
+    "Dns": "clusters.NAME.redirect[].dns",
+    "DnsKey": "clusters.NAME.redirect[].dns.key",
+    "RedirectCommand": "clusters.NAME.redirect[].command",
     **{
         name: f"clusters.NAME.{name.lower()}"
-        for name in ("Postgres", "Sql", "Ssh", "Detection", "Failover", "Fencing", "Limits")
+        for name in (
+            "Postgres",
+            "Sql",
+            "Ssh",
+            "Detection",
+            "Failover",
+            "Fencing",
+            "Limits",
+            "Replication",
+            "Switchover",
+        )
     },
     "Daemon": "daemon",
     "Log": "daemon.log",

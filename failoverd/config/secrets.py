@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from failoverd.config.models import Secret, Sql
+from failoverd.config.models import Replication, Sql
+from failoverd.config.section import Secret
 
 
 class SecretMissing(Exception):  # noqa: N818 - what happened
     """A secret cannot be read; says from where, never what."""
 
 
-def password(sql: Sql) -> str | None:
+def password(sql: Sql | Replication) -> str | None:
     """The role's password, or None where none is configured. Raises SecretMissing."""
     if sql.password_file is not None:
         return _first_line(sql.password_file)

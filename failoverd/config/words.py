@@ -5,6 +5,7 @@ A mistake is a ValueError `what is wrong; write what instead`.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 _LONGEST_SOCKET_PATH = 107
 """Bytes. Source: unix(7), sun_path."""
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9a-fA-F]*:[0-9a-fA-F:.]*(%\w+)?")
+_SECRET_OPTION = re.compile("passw|secret|token")
 _HIGHEST_PORT, _HIGHEST_PRIORITY = 65535, 1_000_000
 
 
@@ -60,6 +62,18 @@ def _host(text: str) -> str:
     return text
 
 
+def _ipv4_with_prefix(text: str) -> str:
+    address, slash, _ = text.partition("/")
+    try:
+        ipaddress.IPv4Interface(text)
+        ipaddress.IPv4Address(address)
+    except ValueError:
+        slash = ""
+    if not slash:
+        raise ValueError("is no IPv4 address with its prefix; write one like 192.0.2.100/24")
+    return text
+
+
 def _listen(text: str) -> str:
     host, _, port = text.rpartition(":")
     plain = re.fullmatch(r"\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+", host) is not None
@@ -72,6 +86,22 @@ def _words(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(value.split())
     return tuple(value) if isinstance(value, list) else value
+
+
+def _options(value: Any) -> Any:
+    """`lanplus: true` is 1 to a fence agent, and a number is its digits."""
+    if not isinstance(value, dict):
+        return value
+    for key in value:
+        if _SECRET_OPTION.search(str(key)) and not str(key).endswith("_script"):
+            raise ValueError(f"has the secret {key}; write secrets: {{{key}: {{file: /path}}}}")
+    return {key: _as_text(one) for key, one in value.items()}
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value) if isinstance(value, int) else value
 
 
 def _priority(value: Any) -> Any:
@@ -107,6 +137,33 @@ Unit = Annotated[
         "is no systemd unit; write its name, such as postgresql-17",
     ),
 ]
+DebianCluster = Annotated[
+    str,
+    _matches(
+        r"([0-9]+(\.[0-9]+)?/[A-Za-z0-9_][A-Za-z0-9_.-]*)?",
+        "is no cluster of Debian's; write it as pg_lsclusters has it, such as 15/main",
+    ),
+]
+OptionName = Annotated[
+    str, _matches("(?!action$)[a-z][a-z0-9_]*", "is no option; write its name as `metadata` has it")
+]
+Options = Annotated[
+    dict[OptionName, Line],
+    BeforeValidator(_options),
+    WithJsonSchema(
+        {"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean"]}}
+    ),
+]
+"""As text, which is how a fence agent reads them."""
+Word = Annotated[
+    str,
+    _matches("[A-Za-z0-9_.:-]+", "is no name in HAProxy; write letters, digits, _ . : and -"),
+]
+DatabaseWords = Annotated[str, _matches("[A-Za-z0-9_-]+", "is no database; write the name of one")]
+Interface = Annotated[
+    str, _matches(r"[A-Za-z0-9_.:-]{1,15}", "is no interface; write its name, such as eth0")
+]
+Ipv4WithPrefix = Annotated[str, AfterValidator(_ipv4_with_prefix)]
 Port = Annotated[int, Field(ge=1, le=_HIGHEST_PORT)]
 AbsolutePath = Annotated[Path, BeforeValidator(_path)]
 MaybePath = Annotated[str, AfterValidator(_maybe_path)]

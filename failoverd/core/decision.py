@@ -17,11 +17,34 @@ from failoverd.core.model import (
     ProofKind,
 )
 from failoverd.core.policy import Policy
-from failoverd.core.situation import Machine
-from failoverd.core.states import Blocked, BlockReason, Fencing, Incident, Paused, Reverting
+from failoverd.core.situation import Machine, frozen_by_others
+from failoverd.core.states import (
+    Blocked,
+    BlockReason,
+    Electing,
+    Fencing,
+    Incident,
+    Paused,
+    Reverting,
+    Settling,
+)
+from failoverd.core.writers import strangers
 
 RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
+
+
+def begun_now(
+    m: Machine,
+    trigger: Trigger,
+    diagnosis: Diagnosis,
+    by: str = "",
+    wanted: NodeName | None = None,
+    accept_loss_bytes: int | None = None,
+) -> Incident:
+    """An incident of the next number, on the timeline of now."""
+    timeline = m.memory.timeline
+    return Incident(m.next_epoch, trigger, diagnosis, by, wanted, accept_loss_bytes, timeline)
 
 
 def begin(incident: Incident, m: Machine, now: Now, p: Policy) -> Fencing | Blocked:
@@ -31,12 +54,38 @@ def begin(incident: Incident, m: Machine, now: Now, p: Policy) -> Fencing | Bloc
     refused = _refused_by_rule(incident, m, now, p)
     if refused is not None:
         return refused
+    writing = strangers(m.view, m.memory)
+    if writing:
+        why = f"{' and '.join(writing)} takes writes: nobody is promoted beside it"
+        return _blocked(BlockReason.NO_CANDIDATE, why, now, f"failoverd fence {writing[0]}")
+    frozen = frozen_by_others(m)
+    if frozen:
+        why = (
+            f"{' and '.join(frozen)} was frozen by another failoverd, which may have asked it to"
+            " promote"
+        )
+        return _blocked(BlockReason.NO_CANDIDATE, why, now, _THAW_BY_HAND)
     election = elect(m.view, m.memory, p, terms_of(incident, p, None, None))
     if election.candidate is None:
         return _blocked(BlockReason.NO_CANDIDATE, election.sentence, now)
     mode = stop_mode(incident)
     why = f"{primary} is {incident.diagnosis}; {election.sentence} would take over"
-    return Fencing(incident, primary, mode, m.standbys(p), why)
+    return Fencing(incident, primary, mode, m.standbys(p), why, wal_from=election.position)
+
+
+_THAW_BY_HAND = (
+    "end the other failoverd for good; where it left standbys frozen, set primary_conninfo and"
+    " primary_slot_name back by hand (docs/recover.md)"
+)
+
+
+def would_begin(incident: Incident, m: Machine, now: Now, p: Policy) -> str:
+    """The same decision in words, where the mode leaves it to others."""
+    match begin(incident, m, now, p):
+        case Fencing(primary=primary, why=why):
+            return f"fence {primary}: {why}"
+        case Blocked(reason=reason, why=why):
+            return f"be blocked ({reason}): {why}"
 
 
 def _refused_by_rule(incident: Incident, m: Machine, now: Now, p: Policy) -> Blocked | None:
@@ -87,15 +136,25 @@ def terms_of(
     proof: FenceProof | None,
     frozen: Mapping[NodeName, Frozen] | None,
 ) -> Terms:
+    readable = proof is None or proof.kind is ProofKind.STOPPED
+    curable = p.salvage and p.disk_first and readable
     if incident is None:
-        return Terms(p.max_data_loss_bytes, None, proof, frozen)
+        return Terms(p.max_data_loss_bytes, None, proof, frozen, curable=curable)
     limit, accepted = p.max_data_loss_bytes, incident.accept_loss_bytes
     if accepted is not None:
         limit = max(limit, accepted)
     elif incident.diagnosis in FINE and proof is not None and proof.kind is ProofKind.STOPPED:
         # It was well and can be started again: only a switchover without loss goes forward.
         limit = 0
-    return Terms(limit, incident.wanted, proof, frozen, accepted is not None)
+    return Terms(
+        max_loss_bytes=limit,
+        wanted=incident.wanted if incident.wanted not in incident.given_up else None,
+        proof=proof,
+        frozen=frozen,
+        loss_accepted=accepted is not None,
+        curable=curable,
+        given_up=incident.given_up,
+    )
 
 
 def looked_at_everyone(view: ClusterView, p: Policy) -> bool:
@@ -109,12 +168,26 @@ def retry_at(now: Now, attempt: int) -> Instant:
 
 def wake_at(m: Machine, now: Now) -> Instant | None:
     """The next deadline; the shell sleeps until it, the simulator jumps to it."""
-    deadlines = [job.retry_at for job in m.jobs.values() if job.retry_at is not None]
+    retries = (
+        at for job in m.jobs.values() for at in (job.retry_at, job.keep_down_at, job.rejoin_at)
+    )
+    deadlines = [at for at in retries if at is not None]
+    if m.synchronous is not None and m.synchronous.retry_at is not None:
+        deadlines.append(m.synchronous.retry_at)
+    if m.scheduled is not None and now.wall < m.scheduled.at:
+        deadlines.append(Instant(now.monotonic + (m.scheduled.at - now.wall)))
+    deadlines += [job.retry_at for job in m.targets.values() if job.retry_at is not None]
+    if m.dead_man is not None and m.dead_man.retry_at is not None:
+        deadlines.append(m.dead_man.retry_at)
     match m.state:
+        case Settling(until=until) if m.targets:
+            deadlines.append(until)
         case Blocked(retry_at=at):
             deadlines.append(at)
         case Reverting(retry_at=at) if at is not None:
             deadlines.append(at)
+        case Electing(standbys=standbys) if all(n in m.frozen for n in standbys):
+            deadlines.append(now.monotonic)  # they were frozen beside the fence
         case _:
             pass
     if isinstance(m.state, Paused) and m.paused_until is not None:

@@ -67,6 +67,7 @@ class Calls(enum.StrEnum):
     BY_CLEAN_STOP_POLICY = "by_clean_stop_policy"
     BY_HALF_HUNG_POLICY = "by_half_hung_policy"
     BY_UNWRITABLE_POLICY = "by_unwritable_policy"
+    WHEN_SHUTTING_DOWN_FOR_EVER = "when_shutting_down_for_ever"
 
 
 Predicate = Callable[[Situation], bool]
@@ -115,7 +116,7 @@ ROWS: tuple[Row, ...] = (
         "Reads answer, the local write fails.",
     ),
     Row(
-        Diagnosis.BUSY, busy, Calls.NEVER,
+        Diagnosis.BUSY, busy, Calls.WHEN_SHUTTING_DOWN_FOR_EVER,
         "The server answers with a refusal: it is alive.",
     ),
     Row(
@@ -144,7 +145,8 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         Diagnosis.UNREACHABLE, unreachable, Calls.AFTER_THRESHOLD,
-        "Neither PostgreSQL nor its host answers, and no standby or standby's host reaches it.",
+        "PostgreSQL does not answer, its host tells nothing, and no standby or standby's host"
+        " reaches it.",
     ),
     Row(
         Diagnosis.UNCLEAR, always, Calls.NEVER,
@@ -210,3 +212,7 @@ def calls_for_failover(
             return policy.on_half_hung == "failover" and lasted >= policy.half_hung_after_s
         case Calls.BY_UNWRITABLE_POLICY:
             return policy.on_unwritable == "failover" and lasted >= policy.threshold_s
+        case Calls.WHEN_SHUTTING_DOWN_FOR_EVER:
+            began_at = memory.shutting_down_since
+            overdue = began_at is not None and now - began_at >= policy.recovery_limit_s
+            return policy.on_clean_stop == "failover" and overdue

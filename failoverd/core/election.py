@@ -7,22 +7,24 @@ and then the name break ties, the same way every time. Every refusal has its rea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from failoverd.core.events import Election
+from failoverd.core.elected import Election
+from failoverd.core.fitness import fit
 from failoverd.core.memory import Memory
 from failoverd.core.model import (
     ClusterView,
     ControlState,
     FenceProof,
     Frozen,
+    Instant,
     Lsn,
     NodeName,
-    NodeReport,
-    ServerFacts,
     WalLoss,
 )
 from failoverd.core.policy import Policy
+from failoverd.core.promise import Promise
+from failoverd.core.ranking import Standing, standing, why_not
 from failoverd.core.synchronous import parse
 
 
@@ -37,39 +39,76 @@ class Terms:
     """None: a trial on the positions as they are; else only frozen standbys count."""
     loss_accepted: bool = False
     """An operator accepted a loss in writing: also one that nothing is known of."""
+    given_up: tuple[NodeName, ...] = ()
+    """Asked to promote in this incident, and proved stopped since."""
+    curable: bool = False
+    """What a candidate lacks may be on the old primary's disk, and salvage brings it over."""
 
 
 def elect(view: ClusterView, memory: Memory, policy: Policy, terms: Terms) -> Election:
     """One candidate within `max_data_loss` and the synchronous promise, or none."""
     assert memory.primary is not None
     refused: dict[NodeName, str] = {}
-    fit: dict[NodeName, Lsn] = {}
+    at: dict[NodeName, Lsn] = {}
+    curable = _curable(view, memory, terms)
     for report in view.others(memory.primary):
-        position = _fit(report, memory, terms)
+        position = fit(report, memory, terms.frozen, salvaged=curable)
         if isinstance(position, Lsn):
-            fit[report.name] = position
+            at[report.name] = position
         else:
             refused[report.name] = position
-    promise = _promise(view, memory, fit)
-    able: list[tuple[Lsn, int, NodeName]] = []
-    for name, position in fit.items():
+    found = [_promised(promise, view, memory, at) for promise in _promises(memory)]
+    held_to = [one for one in found if one is not None]
+    promised = frozenset(name for one in held_to for name in one.promised)
+    able: list[Standing] = []
+    for name, position in at.items():
         unwanted = _unwanted(name, policy, terms)
         if unwanted is None:
-            able.append((position, policy.nodes[name].priority, name))
+            report = view.report(name)
+            server = report.server or report.last_server
+            able.append(standing(name, position, server, memory, policy, promised))
         else:
             refused[name] = unwanted
-    able.sort(key=lambda one: (-one[0].bytes, -one[1], one[2]))
-    for position, _, name in able:
-        loss = wal_loss(position, memory, terms.proof)
-        reason = _too_lossy(loss, memory, terms)
-        if not loss.proven and promise is not None:
-            reason = promise.refusal(None if terms.frozen is None else position)
-            loss = WalLoss(0, True, "no commit that synchronous replication acknowledged")
-        if reason is None:
-            behind = {n: f"behind {name}" for _, _, n in able if n != name and n not in refused}
-            return Election(name, position, loss, {**refused, **behind})
-        refused[name] = reason
+    able.sort(key=lambda one: one.key)
+    for first in able:
+        loss, reason = _judged(first.position, memory, terms, held_to)
+        if reason is None or curable:
+            after = {o.name: why_not(o, first) for o in able if o.name not in refused}
+            after.pop(first.name, None)
+            return Election(first.name, first.position, loss, {**refused, **after})
+        refused[first.name] = reason
     return Election(None, None, None, refused)
+
+
+def _judged(
+    position: Lsn, memory: Memory, terms: Terms, held_to: list[_Promised]
+) -> tuple[WalLoss, str | None]:
+    """What is lost if a standby takes over from there, and why that may not be."""
+    loss = wal_loss(position, memory, terms.proof)
+    reason = _too_lossy(loss, memory, terms)
+    if loss.nothing:
+        return loss, reason
+    # What is known to be missing may have been promised just as what is not known.
+    promise = memory.promise
+    if promise is not None and promise.void:
+        loss = replace(loss, sentence=f"{loss.sentence}, while {LOWERED}")
+        reason = None if reason is None else f"{reason}; {LOWERED}"
+    elif promise is not None and promise.kept is not None:
+        reason, loss = None, _excused(loss)
+    where = None if terms.frozen is None else position
+    refusals = [one.refusal(where) for one in held_to]
+    return loss, next((refusal for refusal in refusals if refusal is not None), reason)
+
+
+LOWERED = "synchronous replication was lowered, so that acknowledged commits may be missing"
+
+
+def _excused(loss: WalLoss) -> WalLoss:
+    """Whoever holds all that was promised loses at most what nobody was promised."""
+    promised = "no commit that synchronous replication acknowledged"
+    if not loss.proven:
+        return WalLoss(0, True, promised)
+    return WalLoss(loss.lost_bytes, True, f"{promised}; {loss.sentence}")
 
 
 def _too_lossy(loss: WalLoss, memory: Memory, terms: Terms) -> str | None:
@@ -82,51 +121,22 @@ def _too_lossy(loss: WalLoss, memory: Memory, terms: Terms) -> str | None:
     return f"its loss is {loss.sentence}" if memory.primary_lsn is None else None
 
 
+def _curable(view: ClusterView, memory: Memory, terms: Terms) -> bool:
+    """Before the fence, the host of the primary must have answered: its disk is read over SSH."""
+    assert memory.primary is not None
+    return terms.curable and (terms.proof is not None or view.report(memory.primary).host.look.ok)
+
+
 def _unwanted(name: NodeName, policy: Policy, terms: Terms) -> str | None:
     node = policy.nodes.get(name)
     if node is None:
         return "not in the configuration"
+    if name in terms.given_up:
+        return "was asked to promote, and failed: it was stopped, and another one is asked"
     if node.never:
         return "priority: never"
     if terms.wanted is not None and name != terms.wanted:
         return f"{terms.wanted} was asked for"
-    return None
-
-
-def _fit(report: NodeReport, memory: Memory, terms: Terms) -> Lsn | str:
-    """Where it stands, if it could go on from there as this cluster; else why it cannot."""
-    server = report.server or (report.last_server if terms.frozen is not None else None)
-    if server is None:
-        return f"does not answer ({report.fresh.outcome})"
-    unfit = _unfit(server, report, memory)
-    if unfit is not None:
-        return unfit
-    if terms.frozen is None:
-        return server.received_lsn or "its WAL position is unknown"
-    frozen = terms.frozen.get(report.name)
-    if frozen is None:
-        return "could not be frozen"
-    if frozen.timeline and frozen.timeline != memory.timeline:
-        return f"stands on timeline {frozen.timeline}, not {memory.timeline}"
-    return frozen.position
-
-
-def _unfit(server: ServerFacts, report: NodeReport, memory: Memory) -> str | None:
-    if not server.in_recovery:
-        return "is not in recovery"
-    if server.system_identifier != memory.system_identifier:
-        return f"belongs to another cluster ({server.system_identifier})"
-    if server.version // 10000 != memory.version // 10000:
-        return f"runs another major version ({server.version // 10000})"
-    timeline = memory.standby_timelines.get(report.name)
-    if timeline is None:
-        return "was never seen streaming from this cluster"
-    if timeline != memory.timeline:
-        return f"follows timeline {timeline}, not {memory.timeline}"
-    if server.replay_paused:
-        return "its replay is paused"
-    if server.apply_delay_ms:
-        return "is delayed on purpose (recovery_min_apply_delay)"
     return None
 
 
@@ -137,6 +147,7 @@ class _Promised:
     words: str
     needed: int
     at_hand: Mapping[NodeName, Lsn]
+    promised: frozenset[NodeName] = frozenset()
 
     def refusal(self, position: Lsn | None) -> str | None:
         """n-k+1 of n at hand, and at the furthest of them: every promised commit is there.
@@ -152,27 +163,35 @@ class _Promised:
         return None
 
 
-def _promise(view: ClusterView, memory: Memory, fit: Mapping[NodeName, Lsn]) -> _Promised | None:
-    if memory.promise is None or memory.primary is None:
-        return None
-    requirement = parse(memory.promise.standby_names)
+def _promises(memory: Memory) -> list[Promise]:
+    """The one that was in force, and what stands there now: both refuse, the first excuses."""
+    now = memory.promise
+    if now is None or now.void:
+        return []
+    held = [now] if now.kept is None or now.kept is now else [now.kept, now]
+    return [*held, Promise(now.pending, now.synchronous)] if now.pending else held
+
+
+def _promised(
+    promise: Promise, view: ClusterView, memory: Memory, fit: Mapping[NodeName, Lsn]
+) -> _Promised | None:
+    assert memory.primary is not None
+    requirement = parse(promise.standby_names)
     if requirement is None:
         return None
-    names = {_application_name(n, memory).lower(): n for n in view.nodes if n != memory.primary}
-    if "*" in requirement.names:
-        promised = set(names) | {
-            seen.lower() for seen in memory.promise.synchronous if seen.lower() not in names
-        }
-    else:
-        promised = set(requirement.names) - {memory.primary.lower()}
+    names = {n: _application_name(n, memory).lower() for n in view.nodes if n != memory.primary}
+    # Nodes and not names: standbys that share a name are as many as they are.
+    promised = {node for node, name in names.items() if requirement.covers(name)}
+    listed = promise.synchronous if "*" in requirement.names else requirement.names
+    strangers = {name.lower() for name in listed} - set(names.values()) - {memory.primary.lower()}
     words = (
-        f"synchronous_standby_names = '{memory.promise.standby_names}' promised every commit to"
-        f" {requirement.count} of {', '.join(sorted(promised))}"
+        f"synchronous_standby_names = '{promise.standby_names}' promised every commit to"
+        f" {requirement.count} of {', '.join(sorted({*promised, *strangers}))}"
     )
-    at_hand = {
-        names[name]: fit[names[name]] for name in promised if name in names and names[name] in fit
-    }
-    return _Promised(words, max(1, len(promised) - requirement.count + 1), at_hand)
+    at_hand = {node: fit[node] for node in promised if node in fit}
+    of = len(promised) + len(strangers)
+    needed = max(1, of - requirement.count + 1)
+    return _Promised(words, needed, at_hand, frozenset(promised))
 
 
 def _application_name(node: NodeName, memory: Memory) -> str:
@@ -182,10 +201,17 @@ def _application_name(node: NodeName, memory: Memory) -> str:
 def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss:
     """What is lost if a standby at `position` takes over, in bytes of WAL.
 
-    Proven zero if the old primary was shut down cleanly and the standby lies strictly
-    beyond its shutdown checkpoint (the checkpoint record itself was received). Else an
+    Exact where the true end of the old primary's WAL was read. Proven zero if it was shut
+    down cleanly and the standby lies strictly beyond its shutdown checkpoint (the checkpoint
+    record itself was received). Else an
     estimate: last position seen, and what the peak rate may have added since.
     """
+    end = None if proof is None else proof.wal_end
+    if end is not None and end.timeline == memory.timeline:
+        if position >= end.end:
+            return WalLoss(0, True, f"nothing: the old primary's WAL ends at {end.end}")
+        lost = end.end - position
+        return WalLoss(lost, True, f"{lost} bytes: the old primary's WAL ends at {end.end}")
     if proof is not None and proof.control_state is ControlState.SHUT_DOWN:
         checkpoint = proof.shutdown_checkpoint
         if checkpoint is not None and position > checkpoint:
@@ -197,14 +223,24 @@ def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss
         )
     if memory.primary_lsn is None:
         return WalLoss(0, False, "unknown: the primary's position was never seen")
-    end, since = memory.primary_lsn, "before this process began"
+    last, since = memory.primary_lsn, "before this process began"
     if memory.primary_lsn_at is not None:
-        until = memory.primary_lsn_at if memory.doubt is None else memory.doubt.since
+        until = _wrote_until(memory, memory.primary_lsn_at, proof)
         unseen_s = max(0.0, until - memory.primary_lsn_at)
-        end = Lsn(end.bytes + int(memory.peak_wal_rate * unseen_s))
+        last = Lsn(last.bytes + int(memory.peak_wal_rate * unseen_s))
         since = (
-            f"{unseen_s:.1f} s before the failure, at {memory.peak_wal_rate:.0f} bytes/s at most"
+            f"{unseen_s:.1f} s before it can have written last,"
+            f" at {memory.peak_wal_rate:.0f} bytes/s at most"
         )
-    lost = max(0, end - position)
+    lost = max(0, last - position)
     sentence = f"at most about {lost} bytes (estimated: {memory.primary_lsn} was last seen {since})"
     return WalLoss(lost, False, sentence)
+
+
+def _wrote_until(memory: Memory, seen_at: Instant, proof: FenceProof | None) -> Instant:
+    """Cut off from us it may go on for its applications until it is fenced."""
+    doubt = memory.doubt
+    if doubt is not None and doubt.dead_at is not None:
+        return doubt.dead_at
+    latest = seen_at if doubt is None else doubt.began_at
+    return latest if proof is None else max(latest, proof.proved_at)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from failoverd.core.dead_man import ArmedFor, Reading
+from failoverd.core.divergence import Divergence
 from failoverd.core.effects import Effect
 from failoverd.core.model import (
     ClusterView,
@@ -17,9 +19,19 @@ from failoverd.core.model import (
     NodeName,
     SavedSettings,
     Timeline,
-    WalLoss,
     WallTime,
 )
+from failoverd.core.policy import TargetName
+from failoverd.core.schedule import (
+    Checkpointed,
+    OperatorCancels,
+    OperatorRejoins,
+    OperatorSwitchover,
+    Rejoined,
+    Rejoining,
+)
+from failoverd.core.target import TargetReport
+from failoverd.core.wal_answers import LossMeasured, NotSalvaged, Salvaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +86,6 @@ class Thawed:
 
 
 @dataclass(frozen=True, slots=True)
-class Salvaged:
-    loss: WalLoss
-    evidence: Evidence
-
-
-@dataclass(frozen=True, slots=True)
 class NotConfigured:
     """This installation has nothing that does it; said, never pretended."""
 
@@ -101,10 +107,19 @@ class Confirmed:
     """The new primary's own lines about its promotion; empty where `server_log_unreadable`."""
     server_log_unreadable: str
     evidence: Evidence
+    switch_point: Lsn | None = None
+    """Where its timeline left the old one, by its history file; None where that was not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class TargetClosed:
+    """No application reaches the old primary by this way."""
+
     evidence: Evidence
 
 
@@ -116,6 +131,82 @@ class Unguarded:
 @dataclass(frozen=True, slots=True)
 class Unfenced:
     evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Our guard is in place, and nothing but a standby runs there."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class DivergenceMeasured:
+    divergence: Divergence
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDown:
+    """Nothing runs there; the evidence says what keeps it so beside the guard, if anything does."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Repointed:
+    """It was told whom to follow, and its slot is there; not that it streams already."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class DeadManArmed:
+    """It watches, and its own session with the server answers."""
+
+    name: str
+    armed_for: ArmedFor
+    reading: Reading
+    """Which the arming claimed."""
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class SynchronousSet:
+    """Written and reloaded; not yet seen in force."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """Stopped, guarded, and no promotion is on its disk."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Equipped:
+    """The slots of the old primary are here as far as they can be, and a checkpoint is asked."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class DeadManDisarmed:
+    evidence: Evidence
+
+
+STALE_EPOCH = "stale_epoch"
+"""Why a fence was refused: the host has acted for another daemon, or for a later incident."""
+DEAD_MAN_VOID = "dead_man_void"
+"""Why a fence failed: the dead-man is no proof any more, however long it is waited for."""
+REPLAYING = "replaying"
+"""Why a candidate is not out of recovery yet: it replays what it has, and gets on with it."""
+REJOIN_FAILED = "rejoin_failed"
+"""It was tried and cannot be done as things are; any other reason is asked again."""
+FROZEN_ALREADY = "frozen_already"
+"""Why settings were not read: by another daemon, which may have asked it to promote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +226,27 @@ Result = (
     | FrozenAt
     | Thawed
     | Salvaged
+    | NotSalvaged
+    | LossMeasured
     | NotConfigured
     | Promoted
     | Confirmed
     | Redirected
+    | TargetClosed
     | Unguarded
     | Unfenced
+    | Quarantined
+    | Repointed
+    | Equipped
+    | Retired
+    | SynchronousSet
+    | DeadManArmed
+    | DeadManDisarmed
+    | KeptDown
+    | DivergenceMeasured
+    | Rejoining
+    | Rejoined
+    | Checkpointed
     | EffectFailed
 )
 
@@ -151,6 +257,10 @@ Result = (
 @dataclass(frozen=True, slots=True)
 class Observed:
     view: ClusterView
+    targets: Mapping[TargetName, TargetReport] = field(
+        default_factory=dict[TargetName, TargetReport]
+    )
+    """As they were last looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +274,28 @@ class Replied:
     """Of the state that asked; an answer to an earlier visit is dropped."""
     effect: Effect
     result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class DeadManLost:
+    """Its host says that what was armed under that name does not watch any more."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStops:
+    """In good order: what is armed must not outlive it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far what is under way has come; no answer yet."""
+
+    visit: int
+    done_bytes: int
+    of_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,23 +335,41 @@ class OperatorAcknowledges:
     by: str
 
 
-Command = OperatorFailover | OperatorPause | OperatorResume | OperatorVouches | OperatorAcknowledges
-Event = Observed | Woke | Replied | Command
+@dataclass(frozen=True, slots=True)
+class OperatorFences:
+    """`failoverd fence NODE`: guard and stop a node that is not the primary."""
+
+    by: str
+    node: NodeName
 
 
 @dataclass(frozen=True, slots=True)
-class Election:
-    """Who takes over, and why not each of the others."""
+class OperatorUnfences:
+    """`failoverd unfence NODE`: give a failover up, and start the old primary read-write."""
 
-    candidate: NodeName | None
-    position: Lsn | None
-    loss: WalLoss | None
-    refused: Mapping[NodeName, str]
+    by: str
+    node: NodeName
 
-    @property
-    def sentence(self) -> str:
-        refusals = "; ".join(f"{node}: {why}" for node, why in sorted(self.refused.items()))
-        if self.candidate is None:
-            return f"no standby can take over ({refusals or 'none is known'})"
-        chosen = f"{self.candidate} at {self.position}"
-        return f"{chosen} (refused: {refusals})" if refusals else chosen
+
+@dataclass(frozen=True, slots=True)
+class OperatorAdopts:
+    """`failoverd adopt NODE`: this writable node is the primary, whatever the journal says."""
+
+    by: str
+    node: NodeName
+
+
+Command = (
+    OperatorFailover
+    | OperatorPause
+    | OperatorResume
+    | OperatorVouches
+    | OperatorAcknowledges
+    | OperatorFences
+    | OperatorUnfences
+    | OperatorAdopts
+    | OperatorRejoins
+    | OperatorSwitchover
+    | OperatorCancels
+)
+Event = Observed | Woke | Replied | Progressed | DeadManLost | DaemonStops | Command

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from failoverd.core.memory import Memory, direct, heard_by, two_writable
+from failoverd.core.dead_man import FIRED
+from failoverd.core.memory import Memory, calibrated, direct, heard_by
 from failoverd.core.model import (
     SILENT,
     SPOKE,
@@ -17,10 +18,12 @@ from failoverd.core.model import (
     ControlState,
     Guard,
     HostFacts,
+    Instant,
     NodeReport,
     Outcome,
 )
 from failoverd.core.policy import Policy
+from failoverd.core.writers import at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +51,23 @@ def sql_is_silent(s: Situation) -> bool:
 
 
 def blind(s: Situation) -> bool:
-    if s.primary.ours or s.view.our_network_down:
+    if s.primary.ours or s.view.our_network_down or s.view.journal_failing:
         return True
     return not any(r.heard or (r.host.look.ok and r.host_of_now) for r in s.view.nodes.values())
 
 
 def split_brain(s: Situation) -> bool:
-    return two_writable(s.view, s.memory) is not None
+    return at_once(s.view, s.memory)
 
 
 def demoted(s: Situation) -> bool:
-    server = s.primary.server
-    return server is not None and server.in_recovery and not guarded_by_us(s)
+    """As it says itself; or, once it was stopped, as its own files do."""
+    if guarded_by_us(s):
+        return False
+    server, facts = s.primary.server, host_look(s)
+    if server is not None:
+        return server.in_recovery
+    return facts is not None and facts.guard is Guard.FOREIGN
 
 
 def guarded_by_us(s: Situation) -> bool:
@@ -72,7 +80,10 @@ def misconfigured(s: Situation) -> bool:
     server = s.primary.server
     if server is not None and server.system_identifier != s.memory.system_identifier:
         return s.memory.system_identifier is not None
-    return Outcome.MISCONFIGURED in (s.primary.held.outcome, s.primary.fresh.outcome)
+    if Outcome.MISCONFIGURED in (s.primary.held.outcome, s.primary.fresh.outcome):
+        return True
+    # A permission that our role lacks; of a server that is gone the last write says nothing.
+    return answers(s) and s.primary.write.outcome is Outcome.MISCONFIGURED
 
 
 def answers(s: Situation) -> bool:
@@ -118,28 +129,30 @@ def local_socket(s: Situation) -> Outcome:
 
 
 def partitioned(s: Situation) -> bool:
-    if not sql_is_silent(s) or s.primary.held.ok:
+    """New sessions get nowhere from here, and somebody else's do; or it is heard as it was."""
+    if s.primary.fresh.outcome not in SILENT:
         return False
-    if local_socket(s) in SPOKE:
+    if local_socket(s) in SPOKE or any(reaches(r, s) for r in s.standbys):
         return True
+    if s.primary.heard:
+        return False
     return somebody_hears(s) and local_socket(s) is not Outcome.TIMED_OUT
+
+
+def reaches(standby: NodeReport, s: Situation) -> bool:
+    """In this doubt the host of that standby has connected to the primary."""
+    look = standby.reach_primary
+    return look.outcome in SPOKE and look.began_at >= doubted_since(s)
+
+
+def doubted_since(s: Situation) -> Instant:
+    doubt = s.memory.doubt
+    return s.primary.began_at if doubt is None else doubt.heard_after
 
 
 def host_look(s: Situation) -> HostFacts | None:
     """The host's facts, if this round asked for them and the look is calibrated (rule 3)."""
-    host = s.primary.host
-    facts = host.facts
-    if not host.look.ok or facts is None or not s.primary.host_of_now:
-        return None
-    calibration = s.memory.calibrations.get(s.primary.name)
-    if calibration is None or facts.system_identifier != s.memory.system_identifier:
-        return None
-    same = (
-        calibration.boot_id == facts.boot_id
-        and calibration.user == facts.user
-        and calibration.directory_identity == facts.directory_identity
-    )
-    return facts if same else None
+    return calibrated(s.memory, s.primary)
 
 
 def nothing_runs(s: Situation) -> HostFacts | None:
@@ -165,7 +178,15 @@ SHUT_DOWN = frozenset({ControlState.SHUT_DOWN, ControlState.SHUT_DOWN_IN_RECOVER
 
 def crashed(s: Situation) -> bool:
     facts = nothing_runs(s)
-    return facts is not None and facts.control_state not in SHUT_DOWN
+    died = facts is not None and facts.control_state not in SHUT_DOWN
+    return died or ended_by_its_dead_man(s)
+
+
+def ended_by_its_dead_man(s: Situation) -> bool:
+    """And whoever has started it since got a standby of nobody."""
+    facts, server = host_look(s), s.primary.server
+    held_down = facts is not None and facts.dead_man == FIRED and guarded_by_us(s)
+    return held_down and server is not None and server.in_recovery and server.receiver is None
 
 
 def stopped(s: Situation) -> bool:
@@ -174,21 +195,34 @@ def stopped(s: Situation) -> bool:
 
 
 def half_hung(s: Situation) -> bool:
-    if s.primary.fresh.outcome is not Outcome.TIMED_OUT:
-        return False
-    return s.primary.held.ok or (sql_is_silent(s) and somebody_hears(s))
+    """From here and on its own Unix socket alike new sessions wait in vain."""
+    waits = {s.primary.fresh.outcome, local_socket(s)} == {Outcome.TIMED_OUT}
+    return waits and (s.primary.held.ok or somebody_hears(s))
 
 
 def hung(s: Situation) -> bool:
+    """Every way in waits in vain; or only orphans of a dead postmaster are left, who may write.
+
+    A port or socket that refuses while the postmaster lives is no hang: it listens elsewhere.
+    """
     facts = host_look(s)
-    if facts is None or not facts.processes or not sql_is_silent(s):
+    if facts is None or not facts.processes or not sql_is_silent(s) or somebody_hears(s):
         return False
-    return local_socket(s) in SILENT and not somebody_hears(s)
+    waits = {s.primary.fresh.outcome, local_socket(s)} == {Outcome.TIMED_OUT}
+    return waits or orphans(facts)
+
+
+def orphans(facts: HostFacts) -> bool:
+    """Processes without their postmaster: a busy backend outlives it and goes on committing."""
+    pids = {pid for pid, _ in facts.processes}
+    return not facts.listener and facts.postmaster_pid not in pids
 
 
 def unreachable(s: Situation) -> bool:
+    """Why its host tells nothing does not matter; that a key is refused is no evidence either."""
     look = s.primary.host.look
-    if not sql_is_silent(s) or look.outcome not in SILENT or not s.primary.host_of_now:
+    untold = look.outcome in SILENT | {Outcome.MISCONFIGURED, Outcome.REJECTED}
+    if not sql_is_silent(s) or not untold or not s.primary.host_of_now:
         return False
     if not any(r.server is not None for r in s.standbys) or somebody_hears(s):
         return False
@@ -197,8 +231,7 @@ def unreachable(s: Situation) -> bool:
 
 def a_standby_host_tried(s: Situation) -> bool:
     """In this doubt the host of a standby tried to connect to the primary, in vain."""
-    doubt = s.memory.doubt
-    began = s.primary.began_at if doubt is None else doubt.heard_after
+    began = doubted_since(s)
     return any(
         r.reach_primary.outcome in SILENT and r.reach_primary.began_at >= began for r in s.standbys
     )

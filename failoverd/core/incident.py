@@ -9,24 +9,33 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, fields
 
+from failoverd.core.arming import changed
 from failoverd.core.decision import terms_of
 from failoverd.core.diagnosis import diagnose
+from failoverd.core.divergence import Divergence
+from failoverd.core.effects import CloseTarget, MeasureDivergence, MeasureLoss, Redirect
+from failoverd.core.elected import Election
 from failoverd.core.election import elect
 from failoverd.core.events import (
     Confirmed,
+    DaemonStops,
+    DeadManLost,
+    DivergenceMeasured,
     EffectFailed,
-    Election,
     Event,
     Observed,
     OperatorFailover,
+    Progressed,
     Replied,
     Trigger,
     Woke,
 )
 from failoverd.core.memory import Memory
-from failoverd.core.model import CommandRun, WalLoss
+from failoverd.core.model import ClusterView, CommandRun, Epoch, Instant, WalLoss
 from failoverd.core.policy import Policy
-from failoverd.core.sentences import entered, heard, learnt
+from failoverd.core.salvage import measured
+from failoverd.core.schedule import OperatorSwitchover
+from failoverd.core.sentences import diagnosed, entered, heard, learnt, led_astray
 from failoverd.core.situation import Machine, forgetful
 from failoverd.core.states import (
     Blocked,
@@ -37,9 +46,12 @@ from failoverd.core.states import (
     Salvaging,
     Settling,
     StateName,
+    Suspect,
     name_of,
 )
 from failoverd.core.vantage import seen
+from failoverd.core.waited_for import SyncChange
+from failoverd.core.wal_answers import LossMeasured
 
 
 class EntryKind(enum.StrEnum):
@@ -47,6 +59,14 @@ class EntryKind(enum.StrEnum):
     """The state changed, or the same one was entered anew."""
     REPLY = "reply"
     COMMAND = "command"
+    DIAGNOSIS = "diagnosis"
+    """What is wrong with the primary changed, and the state did not."""
+    TARGET = "target"
+    """A way of the applications was found to lead elsewhere than to the primary."""
+    DEAD_MAN = "dead_man"
+    """What ends an isolated primary was armed, disarmed or lost."""
+    SYNCHRONOUS = "synchronous"
+    """It was decided which standbys commits are to wait for."""
     KNOWLEDGE = "knowledge"
     """Something that must survive a restart was learnt."""
 
@@ -61,6 +81,8 @@ class IncidentOutcome(enum.StrEnum):
     """Nobody could take over after all: everything was taken back, and it is blocked."""
     REFUSED = "refused"
     """It was called for and not begun: nothing was touched."""
+    OBSERVED = "observed"
+    """It was called for, and the mode leaves it to others: what would have been done is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +98,61 @@ class Entry:
     """Where this step decided how a failover ends."""
     election: Election | None = None
     """Where this step elected, with the reason of each refusal."""
+    target: str = ""
+    """Of a redirection: which of the applications' ways."""
+    said: str = ""
+    """And what came of it."""
     answer: str = ""
     """Of an effect: `Fenced`, `StillAlive`, `EffectFailed` ..., the name of the result."""
     loss: WalLoss | None = None
-    """What the failover lost, where this step confirmed it."""
+    """What the failover lost, where this step confirmed it, or measured it later."""
+    of_incident: Epoch | None = None
+    """An earlier one that this step tells more about."""
     server_log: tuple[str, ...] = ()
     """The new primary's own lines about its promotion."""
     server_log_unreadable: str = ""
+    split: bool = False
+    """Told of a split brain, under its own number."""
+    divergence: Divergence | None = None
+    """What only a stale node has written, where this step counted it."""
     seen: tuple[str, ...] = ()
     """What each vantage point had said, where the state changed."""
 
 
-def describe(before: Machine, event: Event, after: Machine, policy: Policy) -> Entry | None:
-    """What is to be journaled before the effects of this step; None: nothing worth it."""
+def describe(
+    before: Machine, event: Event, after: Machine, policy: Policy, *, owed: bool = False
+) -> Entry | None:
+    """What is to be journaled before the effects of this step; None: nothing worth it.
+
+    `owed`: an earlier record is missing, so that there is something in any case.
+    """
     asked_or_answered = not isinstance(event, (Observed, Woke))
-    if not asked_or_answered and not durable_change(before, after):
+    if not asked_or_answered and not owed and not durable_change(before, after):
         return None
     election = _election(before, after, policy)
-    moved = before.visit != after.visit or before.state != after.state
+    come_on = isinstance(event, Progressed)
+    moved = not come_on and (before.visit != after.visit or before.state != after.state)
     parts = [heard(event)]
     if moved:
         parts.append(entered(before, after, election))
         parts = parts[1:] if _said_already(event, parts) else parts
+    elif before.diagnosis is not after.diagnosis:
+        parts.append(diagnosed(after))
+    if isinstance(event, Observed):
+        parts.append(led_astray(before, after))
+    if after.plan_ended != before.plan_ended:
+        parts.append(after.plan_ended)
+    parts.append(changed(before, after))
+    change = _decided(before, after)
+    if change is not None:
+        parts.append(_synchronous(change))
     if not any(parts):
         parts = [learnt(_changed(before.memory, after.memory))]
     result = event.result if isinstance(event, Replied) else None
     confirmed = result if isinstance(result, Confirmed) else None
+    number = number_of(before, event, after)
     return Entry(
-        kind=_kind(event, entered=before.visit != after.visit),
+        kind=_kind(before, event, after),
         from_state=name_of(before.state),
         to_state=name_of(after.state),
         trigger=trigger_of(before, event, after),
@@ -112,11 +161,68 @@ def describe(before: Machine, event: Event, after: Machine, policy: Policy) -> E
         diagnosis=_diagnosis(after, policy),
         outcome=outcome_of(before, event, after),
         election=election,
+        target=_target(event),
+        said=result.evidence.sentence if result is not None and _target(event) else "",
         answer="" if result is None else type(result).__name__,
-        loss=loss_of(before, after),
+        loss=result.loss if isinstance(result, LossMeasured) else loss_of(before, after),
+        of_incident=_earlier(event),
         server_log=() if confirmed is None else confirmed.server_log,
         server_log_unreadable="" if confirmed is None else confirmed.server_log_unreadable,
+        split=number is not None and number in (before.split, after.split),
+        divergence=_divergence(event),
         seen=_seen(before, after),
+    )
+
+
+def _target(event: Event) -> str:
+    match event:
+        case Replied(effect=Redirect(target=target) | CloseTarget(target=target)):
+            return target
+        case _:
+            return ""
+
+
+def number_of(before: Machine, event: Event, after: Machine) -> Epoch | None:
+    """Of the incident, or the split brain, that a step is kept under; None: of none."""
+    earlier = _earlier(event)
+    if earlier is not None:
+        return earlier
+    incident = after.incident or before.incident
+    if incident is not None:
+        return incident.epoch
+    match event:
+        case Replied(effect=MeasureDivergence(node=node), result=DivergenceMeasured()):
+            job = after.jobs.get(node)
+            return after.split or (job.epoch if job is not None else None) or None
+        case Replied(result=EffectFailed()):
+            # What is tried again for weeks is not kept for ever.
+            return None
+        case _:
+            return after.split or before.split or None
+
+
+def _divergence(event: Event) -> Divergence | None:
+    match event:
+        case Replied(result=DivergenceMeasured(divergence)):
+            return divergence
+        case _:
+            return None
+
+
+def _decided(before: Machine, after: Machine) -> SyncChange | None:
+    """A change of the names, in the step that decided it."""
+    was = before.synchronous
+    now = after.synchronous
+    return now if now is not None and (was is None or was.names != now.names) else None
+
+
+def _synchronous(change: SyncChange) -> str:
+    to = f"commits are to wait for {change.names}" if change.names else "no commit is to wait"
+    if not change.lowers:
+        return to
+    return (
+        f"synchronous replication is lowered: {to}; what was acknowledged before may be on no"
+        " standby that is left, so its promise is void until one has flushed past this moment"
     )
 
 
@@ -127,21 +233,34 @@ def _said_already(event: Event, parts: list[str]) -> bool:
     return parts[0] in parts[1] or (failed and reason in parts[1])
 
 
-def _kind(event: Event, *, entered: bool) -> EntryKind:
-    if entered:
+def _kind(before: Machine, event: Event, after: Machine) -> EntryKind:
+    if before.visit != after.visit:
         return EntryKind.TRANSITION
     match event:
-        case Replied():
+        case Replied() | Progressed():
             return EntryKind.REPLY
+        case DeadManLost() | DaemonStops():
+            return EntryKind.DEAD_MAN
+        case Observed() if _decided(before, after) is not None:
+            return EntryKind.SYNCHRONOUS
+        case Observed() if before.diagnosis is not after.diagnosis:
+            return EntryKind.DIAGNOSIS
+        case Observed() if led_astray(before, after):
+            return EntryKind.TARGET
+        case Observed() | Woke() if changed(before, after):
+            return EntryKind.DEAD_MAN
         case Observed() | Woke():
             return EntryKind.KNOWLEDGE
         case _:
             return EntryKind.COMMAND
 
 
+_OF_NOW = ("view", "memory", "entered_at", "targets_seen", "dead_man_unlike_since")
+
+
 def durable_change(before: Machine, after: Machine) -> bool:
     """Whether a restart from what was journaled last would lose something."""
-    carried = [f.name for f in fields(Machine) if f.name not in ("view", "memory", "entered_at")]
+    carried = [f.name for f in fields(Machine) if f.name not in _OF_NOW]
     if any(getattr(before, name) != getattr(after, name) for name in carried):
         return True
     return bool(_changed(before.memory, after.memory))
@@ -158,7 +277,9 @@ def trigger_of(before: Machine, event: Event, after: Machine) -> Trigger:
     match event:
         case OperatorFailover(trigger=trigger):
             return trigger
-        case Observed() | Woke() | Replied():
+        case OperatorSwitchover():
+            return Trigger.SWITCHOVER
+        case Observed() | Woke() | Replied() | Progressed() | DeadManLost() | DaemonStops():
             incident = after.incident or before.incident
             return incident.trigger if incident is not None else Trigger.AUTOMATIC
         case _:
@@ -171,6 +292,8 @@ def outcome_of(before: Machine, event: Event, after: Machine) -> IncidentOutcome
         return IncidentOutcome.SUCCEEDED
     if _refused(before, event, after):
         return IncidentOutcome.REFUSED
+    if _observed(before, after):
+        return IncidentOutcome.OBSERVED
     over = before.incident is not None and after.incident is None
     if not over or isinstance(before.state, Settling):
         return None
@@ -182,15 +305,39 @@ def outcome_of(before: Machine, event: Event, after: Machine) -> IncidentOutcome
 def loss_of(before: Machine, after: Machine) -> WalLoss | None:
     """What a failover lost, in the step that confirmed it."""
     match before.state, after.state:
-        case Confirming(loss=loss), Settling():
-            return loss
+        case Confirming(loss=loss, end=end), Settling(confirmed=confirmed):
+            return measured(loss, end, confirmed.switch_point)
+        case _:
+            return None
+
+
+def _earlier(event: Event) -> Epoch | None:
+    match event:
+        case Replied(effect=MeasureLoss(incident=incident), result=LossMeasured()):
+            return incident
         case _:
             return None
 
 
 def _seen(before: Machine, after: Machine) -> tuple[str, ...]:
     moved = name_of(before.state) is not name_of(after.state)
-    return seen(after.view, after.entered_at) if moved else ()
+    told = moved or before.diagnosis is not after.diagnosis or _observed(before, after)
+    at = after.entered_at if moved else _latest(after.view)
+    return seen(after.view, at) if told else ()
+
+
+def _latest(view: ClusterView) -> Instant:
+    """When the youngest look of all ended."""
+    ends = [look.ended_at for r in view.nodes.values() for look in (r.held, r.fresh, r.host.look)]
+    return max(ends, default=Instant(0.0))
+
+
+def _observed(before: Machine, after: Machine) -> bool:
+    match before.state, after.state:
+        case Suspect(would=""), Suspect(would=would):
+            return bool(would)
+        case _:
+            return False
 
 
 _NOT_CALLED_FOR = frozenset({BlockReason.SPLIT_BRAIN, BlockReason.DEMOTED})

@@ -11,53 +11,65 @@ import types
 import typing
 from dataclasses import dataclass, replace
 
+from failoverd.core import salvage
+from failoverd.core.answers import answered
+from failoverd.core.arming import arming, counted_on, disarming, ended_in_vain, weighed
 from failoverd.core.decision import (
     LONGEST_RETRY_S,
     RETRY_S,
     begin,
+    begun_now,
     looked_at_everyone,
     retry_at,
     terms_of,
     wake_at,
+    would_begin,
 )
 from failoverd.core.diagnosis import FINE, ROW_OF, Calls, Diagnosis, calls_for_failover, diagnose
 from failoverd.core.effects import (
     Confirm,
+    DisarmDeadMan,
     Effect,
     Fence,
     Freeze,
+    KeepDown,
+    MeasureDivergence,
     Promote,
     ReadSettings,
     Redirect,
+    Retire,
     Salvage,
     StopMode,
     Thaw,
     Unfence,
     Unguard,
+    node_of,
 )
 from failoverd.core.election import elect
 from failoverd.core.events import (
+    STALE_EPOCH,
     Confirmed,
+    DaemonStops,
+    DeadManLost,
     EffectFailed,
     Event,
     Fenced,
-    FrozenAt,
     NotConfigured,
     Now,
     Observed,
+    Progressed,
     Promoted,
     Redirected,
     Replied,
-    Salvaged,
     StillAlive,
     Trigger,
     Unfenced,
     Unguarded,
     Woke,
 )
-from failoverd.core.memory import others_write, sole_writable, two_writable
-from failoverd.core.model import Instant
-from failoverd.core.operator import COMMANDED, command, in_procedure, refusal
+from failoverd.core.handing_over import gave_up, given_up
+from failoverd.core.model import Instant, NodeName
+from failoverd.core.operator import COMMANDED, command, in_procedure, mode_of, refusal
 from failoverd.core.policy import Mode, Policy
 from failoverd.core.proof import (
     fence_pending,
@@ -68,10 +80,15 @@ from failoverd.core.proof import (
     proven,
     refence,
     resumed,
+    speaks,
+    strangers_write,
     superseded,
     valid,
 )
-from failoverd.core.situation import Machine, answered, carry
+from failoverd.core.redirection import closings, redirections, reopened, settled, settling_until
+from failoverd.core.rejoin import brought_back, rejoins
+from failoverd.core.situation import Machine, carry, frozen_by_others
+from failoverd.core.split_brain import measures, told
 from failoverd.core.states import (
     Blocked,
     BlockReason,
@@ -80,6 +97,7 @@ from failoverd.core.states import (
     Fencing,
     Incident,
     Paused,
+    Preparation,
     Promoting,
     Reverting,
     Salvaging,
@@ -89,7 +107,11 @@ from failoverd.core.states import (
     Suspect,
     Watching,
 )
+from failoverd.core.switchover import due, goes_back, noted, planned, preparations, preparing
+from failoverd.core.target import owed
 from failoverd.core.upkeep import before_deciding, owed_thaws, upkeep
+from failoverd.core.wal_answers import NotSalvaged, Salvaged
+from failoverd.core.writers import others_write, sole_writable, two_writable
 
 TWO_LOOKS_APART_S = 0.2
 """The second of two conclusive looks begins at least this long after the first."""
@@ -107,19 +129,49 @@ class Step:
 def step(machine: Machine, event: Event, now: Now, policy: Policy) -> Step:
     """Fold one event into the machine; say what to ask of the world, and when to wake."""
     m = before_deciding(machine.observing(event, policy), event, now, policy)
+    if isinstance(event, (Observed, Woke, Replied)):
+        m = planned(brought_back(m, event, now, policy), event, now, policy)
     match event:
         case Observed() | Woke():
             m = carry(m, successor(m, event, now, policy), event, now)
-        case Replied(visit=visit) if visit == m.visit:
+        case Replied(effect=MeasureDivergence()):
+            pass
+        case Replied(visit=visit) if visit == m.visit or of_this_incident(event, m):
             m = answered(m, event, now)
             m = carry(m, successor(m, event, now, policy), event, now)
-        case Replied():
+        case Progressed(visit=visit) if visit == m.visit and isinstance(m.state, Salvaging):
+            come = replace(m.state, done_bytes=event.done_bytes, of_bytes=event.of_bytes)
+            m = carry(m, come, event, now)
+        case Replied() | Progressed() | DeadManLost() | DaemonStops():
             pass
         case _:
             if refusal(m, event, policy) is None:
                 m = carry(m, command(m, event, now, policy), event, now)
-    observes = policy.mode is Mode.OBSERVE and not in_procedure(m)
-    return Step(m, () if observes else effects(m), wake_at(m, now))
+                m = planned(brought_back(m, event, now, policy), event, now, policy)
+    m = noted(machine, m, now)
+    m = weighed(m, event, now, policy)
+    return Step(m, asks(m, policy), wake_at(m, now))
+
+
+def asks(m: Machine, p: Policy) -> tuple[Effect, ...]:
+    """The effects of now, on nodes that are configured; observing, what is armed is let go."""
+    observing = mode_of(m, p) is Mode.OBSERVE and not in_procedure(m)
+    wanted = (*(disarming(m) if observing else effects(m)), *measures(m))
+    return tuple(effect for effect in wanted if may_be_asked(effect, p))
+
+
+def may_be_asked(effect: Effect, p: Policy) -> bool:
+    node = p.nodes.get(node_of(effect))
+    return node is not None and (node.has_service or not isinstance(effect, KeepDown))
+
+
+def of_this_incident(reply: Replied, m: Machine) -> bool:
+    """Standbys are frozen beside the fence: their answers outlive the visit that asked."""
+    match reply.effect:
+        case ReadSettings(epoch=epoch) | Freeze(epoch=epoch):
+            return epoch == m.epoch and isinstance(m.state, (Fencing, Electing))
+        case _:
+            return False
 
 
 def successor(m: Machine, e: Observed | Woke | Replied, now: Now, p: Policy) -> State:
@@ -159,20 +211,19 @@ def starting(
     if s.resuming and m.incident is not None and m.memory.primary is not None:
         return resumed(m.incident, m.memory.primary, m, now, p)
     if s.settling is not None and s.settling.primary == m.memory.primary:
-        return s.settling
+        return replace(s.settling, until=settling_until(now, p))
     if m.paused_by is not None:
         return Paused(m.paused_by)
     if m.memory.primary is not None:
         return Watching()
-    two = two_writable(m.view, m.memory)
-    if two is not None:
-        return block(BlockReason.SPLIT_BRAIN, two, now)
+    if two_writable(m.view, m.memory) is not None:
+        return split(m, now)
     return s if sole_writable(m.view, m.memory) is None else Watching()
 
 
 def watching(
     s: Watching, m: Machine, e: Event, now: Now, p: Policy
-) -> Watching | Suspect | Starting | Blocked:
+) -> Watching | Suspect | Fencing | Starting | Blocked:
     """All is well as long as somebody well-formed answers."""
     if m.primary_report.began_at <= m.memory.primary_since:
         return s
@@ -181,13 +232,13 @@ def watching(
         case Diagnosis.BLIND:
             return s
         case Diagnosis.SPLIT_BRAIN:
-            return block(BlockReason.SPLIT_BRAIN, ROW_OF[diagnosis].sentence, now)
+            return split(m, now)
         case _ if diagnosis not in FINE and superseded(m) is not None:
             return Starting()
         case Diagnosis.DEMOTED:
             return block(BlockReason.DEMOTED, ROW_OF[diagnosis].sentence, now)
         case _ if diagnosis in FINE:
-            return s
+            return due(m, now, p) or s
         case _:
             return Suspect(diagnosis, now.monotonic, m.primary_report.began_at)
 
@@ -202,10 +253,16 @@ def suspect(
         return s if diagnose(m.view, m.memory, p) is Diagnosis.BLIND else back
     if back.diagnosis is not s.diagnosis:
         return back
-    if p.mode is not Mode.AUTOMATIC or not _calls_now(s, m, now, p):
-        return s
-    incident = Incident(m.next_epoch, Trigger.AUTOMATIC, s.diagnosis)
-    return begin(incident, m, now, p)
+    if not _calls_now(s, m, now, p):
+        refuses = s.diagnosis is Diagnosis.BUSY and now.monotonic - s.since >= p.busy_limit_s
+        return replace(s, overdue=s.overdue or refuses)
+    incident = begun_now(m, Trigger.AUTOMATIC, s.diagnosis)
+    if mode_of(m, p) is not Mode.AUTOMATIC:
+        return s if s.would else replace(s, would=would_begin(incident, m, now, p))
+    begun = begin(incident, m, now, p)
+    if isinstance(begun, Blocked):
+        return replace(begun, diagnosis=s.diagnosis, diagnosed_at=s.since)
+    return begun
 
 
 def _calls_now(s: Suspect, m: Machine, now: Now, p: Policy) -> bool:
@@ -220,7 +277,11 @@ def fencing(
     s: Fencing, m: Machine, e: Event, now: Now, p: Policy
 ) -> Fencing | Electing | Promoting | Starting | Reverting | Blocked:
     """No proof, no promotion."""
+    if s.preparation is not Preparation.DONE:
+        return Starting() if superseded(m) is not None else preparing(s, m, e, p)
     match e:
+        case Replied(effect=Retire(node=node), result=result):
+            return gave_up(s, node, result, now)
         case Replied(effect=Fence(), result=Fenced(proof)):
             if not valid(proof, s, m, now):
                 return replace(s, attempt=s.attempt + 1)
@@ -229,8 +290,15 @@ def fencing(
             if m.asked:
                 return replace(s, mode=StopMode.FAST, attempt=s.attempt + 1)
             return Reverting(s.primary, False, None, f"still alive: {evidence.sentence}")
+        case Replied(effect=Fence(), result=EffectFailed() as failed) if goes_back(s, failed, m):
+            # It was well when it was asked to stop: it runs again, whatever the proof lacks.
+            return Reverting(s.primary, True, None, failed.evidence.sentence)
         case Replied(effect=Fence(), result=EffectFailed() as failed):
-            again = replace(s, attempt=s.attempt + 1)
+            elsewhere = failed.reason == STALE_EPOCH
+            again = replace(s, attempt=s.attempt + 1, elsewhere=elsewhere)
+            if elsewhere and by_order(s.incident) and not m.asked:
+                # Who was told to go on takes a later number; who slept by itself does not.
+                again = replace(again, incident=replace(s.incident, epoch=m.next_epoch))
             return Blocked(
                 BlockReason.NO_FENCE_PROOF,
                 failed.evidence.sentence,
@@ -239,8 +307,14 @@ def fencing(
                 failed.advice,
                 again,
             )
+        case _ if s.gives_up is not None and m.view.report(s.gives_up).writable:
+            return replace(s, gives_up=None, attempt=s.attempt + 1)
         case _:
             return s if superseded(m) is None else Starting()
+
+
+def by_order(incident: Incident) -> bool:
+    return incident.trigger is not Trigger.AUTOMATIC
 
 
 def electing(
@@ -250,42 +324,41 @@ def electing(
     disturbed = interrupted(s.proof, m, now, p)
     if disturbed is not None:
         return disturbed
+    s = replace(s, frozen={n: m.frozen[n] for n in s.standbys if n in m.frozen})
     match e:
-        case Replied(effect=Freeze(node=node), result=FrozenAt(frozen)):
-            s = replace(s, frozen={**s.frozen, node: frozen})
         case Replied(
-            effect=Freeze(node=node) | ReadSettings(node=node), result=EffectFailed() as f
-        ):
+            visit=visit,
+            effect=Freeze(node=node) | ReadSettings(node=node),
+            result=EffectFailed() as f,
+        ) if visit == m.visit:
             s = replace(s, failed={**s.failed, node: f.evidence.sentence})
         case _:
             pass
     if set(s.standbys) - set(s.frozen) - set(s.failed):
         return s
     election = elect(m.view, m.memory, p, terms_of(m.incident, p, s.proof, s.frozen))
-    if election.candidate is None or election.position is None or election.loss is None:
+    if election.candidate is None:
         return Reverting(s.proof.node, True, BlockReason.NO_CANDIDATE, election.sentence)
-    return Salvaging(s.proof, election.candidate, election.position, election.loss)
+    return salvage.begun(s.proof, election, m, p)
 
 
 def salvaging(
     s: Salvaging, m: Machine, e: Event, now: Now, p: Policy
 ) -> Salvaging | Promoting | Fencing | Starting | Reverting:
     """What the candidate lacks is brought over, or its loss is known and within bounds."""
-    disturbed = interrupted(s.proof, m, now, p)
+    answered = isinstance(e, Replied) and isinstance(e.effect, Salvage)
+    # What takes longer than a proof lasts is not cut off: the fence is proved anew after it.
+    disturbed = interrupted(s.proof, m, now, p, lasting=not answered)
     if disturbed is not None:
         return disturbed
     match e:
-        case Replied(effect=Salvage(), result=Salvaged(loss)):
-            s = replace(s, loss=loss)
-        case Replied(effect=Salvage(), result=NotConfigured() | EffectFailed()):
-            pass
+        case Replied(
+            effect=Salvage(),
+            result=(Salvaged() | NotSalvaged() | NotConfigured() | EffectFailed()) as result,
+        ):
+            return salvage.answered(s, result, m, p)
         case _:
             return s
-    terms = terms_of(m.incident, p, s.proof, None)
-    unproven = terms.max_loss_bytes == 0 and not s.loss.proven
-    if s.loss.lost_bytes > terms.max_loss_bytes or unproven:
-        return Reverting(s.proof.node, True, BlockReason.LOSS_TOO_LARGE, s.loss.sentence)
-    return Promoting(s.proof, s.candidate, s.position, s.loss)
 
 
 def promoting(
@@ -294,13 +367,18 @@ def promoting(
     """A promotion cannot be revoked: it is asked of this one node until it is primary."""
     match e:
         case Replied(effect=Promote(), result=Promoted()):
-            return Confirming(s.proof, s.candidate, s.loss)
-        case Replied(effect=Promote(), result=StillAlive()):
-            why = "the old primary was seen writable: the proof is void"
-            return prove_again(s.proof, m, p, why, s.attempt + 1)
+            return Confirming(s.proof, s.candidate, s.loss, end=s.end)
+        case Replied(effect=Promote(), result=StillAlive(evidence)) if s.attempt == 0:
+            return prove_again(s.proof, m, p, evidence.sentence, 1)
+        case Replied(effect=Promote(), result=StillAlive(evidence)):
+            again = prove_again(s.proof, m, p, evidence.sentence, s.attempt + 1)
+            at = retry_at(now, s.attempt)
+            why = evidence.sentence
+            return Blocked(BlockReason.PROMOTION_PENDING, why, now.monotonic, at, "", again)
         case Replied(effect=Promote(), result=EffectFailed() as failed):
             why = f"{s.candidate} was asked to promote: {failed.evidence.sentence}"
             again = prove_again(s.proof, m, p, why, s.attempt + 1)
+            again = replace(again, gives_up=given_up(s, failed.reason, m, p))
             return Blocked(
                 BlockReason.PROMOTION_PENDING, why, now.monotonic,
                 retry_at(now, s.attempt), failed.advice, again,
@@ -311,11 +389,18 @@ def promoting(
 
 def confirming(
     s: Confirming, m: Machine, e: Event, now: Now, p: Policy
-) -> Confirming | Settling | Blocked:
+) -> Confirming | Settling | Starting | Blocked:
     """A new timeline and a committed write, or the applications are not sent there."""
+    if superseded(m) is not None:
+        return Starting()
     match e:
+        case Replied(effect=Confirm(), result=Confirmed()) if strangers_write(m):
+            again = replace(s, attempt=s.attempt + 1)
+            why = f"{s.candidate} was promoted, and {' and '.join(strangers_write(m))} writes, too"
+            at = retry_at(now, s.attempt)
+            return Blocked(BlockReason.UNCONFIRMED, why, now.monotonic, at, "", again)
         case Replied(effect=Confirm(), result=Confirmed() as confirmed):
-            return Settling(s.candidate, confirmed)
+            return Settling(s.candidate, confirmed, until=settling_until(now, p))
         case Replied(effect=Confirm(), result=EffectFailed() as failed):
             again = replace(s, attempt=s.attempt + 1)
             return Blocked(
@@ -329,10 +414,14 @@ def confirming(
 def settling(s: Settling, m: Machine, e: Event, now: Now, p: Policy) -> Settling | Watching:
     """The failover stands; applications are sent over, and then the watch goes on."""
     match e:
-        case Replied(effect=Redirect(), result=Redirected() | NotConfigured() | EffectFailed()):
+        case Replied(effect=Redirect(), result=Redirected() | NotConfigured() | EffectFailed()) if (
+            not m.targets
+        ):
+            return Watching()
+        case _ if m.targets and settled(s, m, now):
             return Watching()
         case _:
-            return s
+            return replace(s, done=frozenset(m.targets) - frozenset(owed(m.targets, s.primary)))
 
 
 def reverting(
@@ -346,18 +435,23 @@ def reverting(
     match e:
         case Replied(effect=Unguard() | Unfence(), result=Unguarded() | Unfenced()):
             s = replace(s, guard_owed=False)
+        case Replied(effect=DisarmDeadMan()):
+            pass
         case Replied(result=EffectFailed()):
             s = replace(s, retry_at=retry_at(now, s.attempt))
         case _ if s.retry_at is not None and now.monotonic >= s.retry_at:
             s = replace(s, retry_at=None, attempt=s.attempt + 1)
         case _:
             pass
-    if (s.guard_owed or owed_thaws(m)) and s.attempt < REVERTS:
+    # Beside a primary of somebody's own making nothing is started, and no guard taken back.
+    barred = bool(strangers_write(m) or frozen_by_others(m))
+    if ((s.guard_owed and not barred) or owed_thaws(m)) and s.attempt < REVERTS:
         return s
     at = Instant(now.monotonic + LONGEST_RETRY_S)
     if s.restart and s.guard_owed and m.incident is not None:
         # It could not be started again: whoever can take over now is better than nobody.
-        why = f"{s.primary} could not be started again; {s.why}"
+        cause = "somebody else writes or is being promoted" if barred else "it failed"
+        why = f"{s.primary} could not be started again ({cause}); {s.why}"
         again = refence(m.incident, s.primary, m, p, why)
         return Blocked(BlockReason.NO_FENCE_PROOF, why, now.monotonic, at, "", again)
     # What a lost host still owes is retried as upkeep.
@@ -384,6 +478,8 @@ def blocked(
         case Fencing() as again:
             return fence_pending(s, again, m, p, due=due)
         case Confirming() as again:
+            if superseded(m) is not None:
+                return Starting()
             return again if due else s
         case None:
             return untouched(s, m, e, now, p, due=due)
@@ -391,7 +487,7 @@ def blocked(
 
 def untouched(
     s: Blocked, m: Machine, e: Event, now: Now, p: Policy, *, due: bool
-) -> Blocked | Watching | Suspect | Starting | Fencing:
+) -> Blocked | Watching | Suspect | Starting | Fencing | Reverting:
     """Nothing was done yet: as in `watching`, and tried anew when it is due."""
     if diagnose(m.view, m.memory, p) is Diagnosis.BLIND:
         return s
@@ -400,14 +496,21 @@ def untouched(
         return s if back.reason is s.reason else back
     if not isinstance(back, Suspect) or s.reason in _SEEN:
         return back
-    may_call = p.mode is Mode.AUTOMATIC and ROW_OF[back.diagnosis].calls is not Calls.NEVER
+    if back.diagnosis is not s.diagnosis:
+        s = replace(s, diagnosis=back.diagnosis, diagnosed_at=now.monotonic)
+    automatic = mode_of(m, p) is Mode.AUTOMATIC
+    may_call = automatic and ROW_OF[back.diagnosis].calls is not Calls.NEVER
     if not due or not may_call:
         return s if not due else back
-    if not calls_for_failover(back.diagnosis, m.memory, p, s.since, now.monotonic):
+    if not calls_for_failover(back.diagnosis, m.memory, p, s.diagnosed_at, now.monotonic):
         return s
-    again = begin(Incident(m.next_epoch, Trigger.AUTOMATIC, back.diagnosis), m, now, p)
-    stays = isinstance(again, Blocked) and again.reason is s.reason
-    return replace(again, since=s.since) if stays and isinstance(again, Blocked) else again
+    again = begin(begun_now(m, Trigger.AUTOMATIC, back.diagnosis), m, now, p)
+    if not isinstance(again, Blocked):
+        return again
+    if again.reason is BlockReason.NO_CANDIDATE and ended_in_vain(m, p):
+        return Reverting(m.primary_report.name, True, again.reason, again.why)
+    since = s.since if again.reason is s.reason else again.since
+    return replace(again, since=since, diagnosis=s.diagnosis, diagnosed_at=s.diagnosed_at)
 
 
 _SEEN = frozenset({BlockReason.SPLIT_BRAIN, BlockReason.DEMOTED})
@@ -418,37 +521,105 @@ def block(reason: BlockReason, why: str, now: Now) -> Blocked:
     return Blocked(reason, why, now.monotonic, Instant(now.monotonic + RETRY_S))
 
 
+def split(m: Machine, now: Now) -> Blocked:
+    why, advice = told(m)
+    return replace(block(BlockReason.SPLIT_BRAIN, why, now), advice=advice)
+
+
 def effects(m: Machine) -> tuple[Effect, ...]:
     """What a machine asks the world for. Resuming after a crash is asking again."""
     match m.state:
-        case Fencing(primary=primary, mode=mode):
-            return (Fence(primary, mode, m.epoch),)
+        case Fencing() as s:
+            return asked_by_fencing(s, m)
         case Electing() as s:
-            waiting = [n for n in s.standbys if n not in s.frozen and n not in s.failed]
+            waiting = [n for n in s.standbys if n not in m.frozen and n not in s.failed]
             return tuple(
                 Freeze(n, m.epoch, m.saved[n]) if n in m.saved else ReadSettings(n, m.epoch)
                 for n in waiting
             )
-        case Salvaging(proof=proof, candidate=candidate):
-            return (Salvage(proof.node, candidate),)
+        case Salvaging() as s:
+            return (salvage.asked(s, m),)
         case Promoting(proof=proof, candidate=candidate, position=position):
-            return (Promote(candidate, proof, position, m.epoch),)
+            # The names that it inherits are the dead one's standbys; upkeep names its own.
+            names = "" if m.managed else None
+            return (Promote(candidate, proof, position, m.epoch, names),)
         case Confirming(candidate=candidate):
             return (Confirm(candidate, m.memory.timeline),)
         case Settling(primary=primary):
-            return (Redirect(primary),)
+            return redirections(m) if m.targets else (Redirect(primary),)
         case Reverting() as s if s.retry_at is None:
-            thaws = tuple(
-                Thaw(n, m.epoch, saved, s.attempt) for n, saved in sorted(owed_thaws(m).items())
-            )
-            if not s.guard_owed or (s.restart and others_write(m.view, m.memory)):
-                return thaws
-            back = Unfence if s.restart else Unguard
-            return (*thaws, back(s.primary, m.epoch))
-        case Watching() | Suspect() | Blocked(returns_to=None):
-            return upkeep(m)
+            return taking_back(s, m)
+        case Watching():
+            return (*upkeep(m), *rejoins(m), *redirections(m), *arming(m))
+        case Suspect() | Blocked(returns_to=None):
+            return (*upkeep(m), *rejoins(m), *disarming(m))
+        case Blocked(returns_to=Fencing() as again) if given_back(again, m):
+            # Its synchronous standby may be the very one that we have frozen, or another daemon
+            # needs those that we hold.
+            owing = sorted(owed_thaws(m).items())
+            thaws = (Thaw(n, m.epoch, saved, 0) for n, saved in owing)
+            return (*thaws, *redirections(m), *disarming(m))
+        case Blocked(returns_to=Fencing()) if not m.asked:
+            # Nobody knows that it is dead: what reaches it may go on doing so.
+            return (*redirections(m), *disarming(m))
         case Starting() | Paused() | Blocked() | Reverting():
-            return ()
+            return disarming(m)
+
+
+def taking_back(s: Reverting, m: Machine) -> tuple[Effect, ...]:
+    """The standbys first, and nothing that could run again while a dead-man would end it."""
+    owing = sorted(owed_thaws(m).items())
+    first: tuple[Effect, ...] = (
+        *(Thaw(n, m.epoch, saved, s.attempt) for n, saved in owing),
+        *reopened(s, m),
+    )
+    if disarming(m):
+        return (*first, *disarming(m))
+    if not s.guard_owed or others_write(m.view, m.memory) or frozen_by_others(m):
+        return first
+    back = Unfence if s.restart else Unguard
+    return (*first, back(s.primary, m.epoch))
+
+
+def given_back(again: Fencing, m: Machine) -> bool:
+    """Whoever may live has its standbys back while nothing goes forward."""
+    frozen_as_a_fence = m.dead_man is not None and again.mode is StopMode.IMMEDIATE
+    return not m.asked and (speaks(m) or again.elsewhere or frozen_as_a_fence)
+
+
+def asked_by_fencing(s: Fencing, m: Machine) -> tuple[Effect, ...]:
+    if s.preparation is not Preparation.DONE:
+        return preparations(s, m)
+    if s.mode is StopMode.FAST and disarming(m):
+        # An orderly stop must not be taken for isolation.
+        return disarming(m)
+    if s.gives_up is not None:
+        return (Retire(s.gives_up, m.epoch, m.memory.timeline, s.attempt),)
+    fence = Fence(s.primary, s.mode, m.epoch, 0, s.wal_from)
+    return (fence, *beside_the_fence(s, m), *closings(s, m))
+
+
+def beside_the_fence(s: Fencing, m: Machine) -> tuple[Effect, ...]:
+    """What takes time and can do no harm meanwhile: it is thawed if the primary turns out alive.
+
+    A primary that may be alive is not robbed of its standbys before it is proved fenced, but
+    where that is how it is fenced: no standby may answer its dead-man any more.
+    """
+    if m.asked:
+        return tuple(Freeze(n, m.epoch, m.saved[n]) for n in sorted(m.asked) if owes_freeze(n, m))
+    unread = tuple(ReadSettings(n, m.epoch) for n in s.standbys if n not in m.saved)
+    if s.elsewhere:
+        return unread
+    part_of_it = s.standbys if s.mode is StopMode.DEAD_ONLY else counted_on(s, m)
+    known = [n for n in s.standbys if n in part_of_it and n in m.saved and n not in m.frozen]
+    return (*unread, *(Freeze(n, m.epoch, m.saved[n]) for n in known))
+
+
+def owes_freeze(node: NodeName, m: Machine) -> bool:
+    """It was asked to promote, is in recovery still, and its own guard wants it frozen."""
+    server = m.view.report(node).server
+    recovering = server is not None and server.in_recovery
+    return recovering and node in m.saved and node not in m.frozen
 
 
 def transitions() -> frozenset[tuple[type[State], type[State]]]:

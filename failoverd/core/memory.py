@@ -2,8 +2,7 @@
 
 The threshold counts both failed rounds and time since the last proof of life, and any
 well-formed PostgreSQL answer, from whoever heard it, is such a proof. What must survive
-a restart (who the primary is, calibrations, the synchronous promise) is journaled with
-the machine; instants begin anew.
+a restart is journaled with the machine; instants begin anew.
 """
 
 from __future__ import annotations
@@ -16,17 +15,22 @@ from failoverd.core.model import (
     SPOKE,
     ClusterView,
     Epoch,
+    HostFacts,
     Instant,
     Lsn,
     NodeName,
     NodeReport,
     Outcome,
-    Receiver,
     ServerFacts,
     SystemIdentifier,
     Timeline,
 )
 from failoverd.core.policy import Policy
+from failoverd.core.promise import Promise, promised
+from failoverd.core.replaying import Replay, replaying
+from failoverd.core.replication import Receiver, Slot, lasting
+from failoverd.core.simultaneous import writing_since
+from failoverd.core.waited_for import Keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +45,6 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """What synchronous replication promised, as the primary last said it."""
-
-    standby_names: str
-    synchronous: frozenset[str]
-    """Application names that were sync or quorum members when last seen."""
-
-
-@dataclass(frozen=True, slots=True)
 class Doubt:
     """Since when the primary does not answer us, to tell what standbys hear after it."""
 
@@ -60,6 +55,8 @@ class Doubt:
     previous_began_at: Instant | None = None
     previous_positions: Mapping[NodeName, Lsn] = field(default_factory=dict[NodeName, Lsn])
     positions: Mapping[NodeName, Lsn] = field(default_factory=dict[NodeName, Lsn])
+    dead_at: Instant | None = None
+    """When its host was first seen to run nothing of it, and ever since; None: it may write."""
 
     @property
     def heard_after(self) -> Instant:
@@ -80,8 +77,18 @@ class Memory:
         default_factory=dict[NodeName, Calibration]
     )
     standby_timelines: Mapping[NodeName, Timeline] = field(default_factory=dict[NodeName, Timeline])
+    upstreams: Mapping[NodeName, NodeName] = field(default_factory=dict[NodeName, NodeName])
+    """Standbys that were last seen streaming from another standby, and from which one."""
     application_names: Mapping[NodeName, str] = field(default_factory=dict[NodeName, str])
     """What a standby calls itself on the primary, where its address alone tells them apart."""
+    slots: tuple[Slot, ...] = ()
+    """Of the primary, as they were last seen."""
+    slots_owed: tuple[Slot, ...] = ()
+    """Of the primary before, to be made on the present one."""
+    required: tuple[tuple[str, int], ...] = ()
+    """The primary's settings that must not be lower on a standby."""
+    other_managers: Mapping[NodeName, str] = field(default_factory=dict[NodeName, str])
+    """Patroni and the like, by the node on whose host it was last seen to run."""
     promise: Promise | None = None
     # Of this process alone.
     primary_since: Instant = Instant(0.0)
@@ -89,19 +96,27 @@ class Memory:
     primary_lsn: Lsn | None = None
     """The furthest position known of the primary, from itself or from its control file."""
     primary_lsn_at: Instant | None = None
-    """None where it is of an earlier process, or of the control file alone."""
+    """None: of an earlier process, or of the control file."""
     peak_wal_rate: float = 0.0
     """Bytes a second, the highest seen between two rounds."""
     last_alive_at: Instant | None = None
     failed_rounds: int = 0
+    replay_stands: Mapping[NodeName, Replay] = field(default_factory=dict[NodeName, Replay])
+    keeping: Mapping[NodeName, Keeping] = field(default_factory=dict[NodeName, Keeping])
     doubt: Doubt | None = None
+    writable_since: Mapping[NodeName, Instant] = field(default_factory=dict[NodeName, Instant])
+    shutting_down_since: Instant | None = None
+    """Since when it says that it is shutting down, and nothing else."""
 
 
 def observe(memory: Memory, view: ClusterView, policy: Policy) -> Memory:
     """Fold one view into the memory."""
     for report in view.nodes.values():
         memory = _remember_host(memory, report)
-        memory = _remember_standby(memory, report)
+        memory = _remember_standby(memory, report, policy)
+        replay = replaying(memory.replay_stands, report)
+        memory = memory if replay is memory.replay_stands else replace(memory, replay_stands=replay)
+    memory = replace(memory, writable_since=writing_since(memory.writable_since, view))
     if memory.primary is None:
         return memory
     primary = view.report(memory.primary)
@@ -122,6 +137,7 @@ def _remember_host(memory: Memory, report: NodeReport) -> Memory:
     if facts is None:
         return memory
     memory = replace(memory, highest_epoch=max(memory.highest_epoch, facts.epoch))
+    memory = _remember_other_manager(memory, report, facts.other_manager)
     server = report.server
     pids = {pid for pid, _ in facts.processes}
     if (
@@ -131,7 +147,7 @@ def _remember_host(memory: Memory, report: NodeReport) -> Memory:
         or facts.postmaster_pid is None
         or facts.postmaster_pid not in pids
         or not facts.listener
-        or not _same_start(server.postmaster_started, facts.postmaster_started)
+        or not same_start(server.postmaster_started, facts.postmaster_started)
     ):
         return memory
     calibration = Calibration(
@@ -146,7 +162,16 @@ def _remember_host(memory: Memory, report: NodeReport) -> Memory:
     return replace(memory, calibrations={**memory.calibrations, report.name: calibration})
 
 
-def _same_start(by_sql: str, by_host: str) -> bool:
+def _remember_other_manager(memory: Memory, report: NodeReport, found: str) -> Memory:
+    """Gone only where the server is well: what died with the server may come back with it."""
+    known = memory.other_managers.get(report.name, "")
+    if known == found or (not found and report.server is None):
+        return memory
+    others = {n: one for n, one in memory.other_managers.items() if n != report.name}
+    return replace(memory, other_managers={**others, **({report.name: found} if found else {})})
+
+
+def same_start(by_sql: str, by_host: str) -> bool:
     """Both are seconds of the same host's clock; postmaster.pid is written up to 1 s apart."""
     try:
         return abs(int(by_sql) - int(by_host)) <= 1
@@ -154,17 +179,35 @@ def _same_start(by_sql: str, by_host: str) -> bool:
         return False
 
 
-def _remember_standby(memory: Memory, report: NodeReport) -> Memory:
+def _remember_standby(memory: Memory, report: NodeReport, policy: Policy) -> Memory:
     server = report.server
     if server is None or not server.in_recovery or server.receiver is None:
         return memory
     if server.system_identifier != memory.system_identifier or not server.timeline:
         return memory
+    memory = _remember_upstream(memory, report.name, server.receiver, policy)
     if memory.standby_timelines.get(report.name) == server.timeline:
         return memory
     return replace(
         memory, standby_timelines={**memory.standby_timelines, report.name: server.timeline}
     )
+
+
+def _remember_upstream(
+    memory: Memory, node: NodeName, receiver: Receiver, policy: Policy
+) -> Memory:
+    """Another standby, where addresses tell; the primary is the rule, and is not written down."""
+    if memory.primary is None or receiver.status != "streaming":
+        return memory
+    at = [
+        n
+        for n, other in policy.nodes.items()
+        if (other.host, other.port) == (receiver.sender_host, receiver.sender_port)
+    ]
+    cascades = len(at) == 1 and at[0] not in (memory.primary, node)
+    upstreams = {n: u for n, u in memory.upstreams.items() if n != node}
+    upstreams = {**upstreams, **({node: at[0]} if cascades else {})}
+    return memory if upstreams == memory.upstreams else replace(memory, upstreams=upstreams)
 
 
 def _remember_primary(memory: Memory, report: NodeReport, policy: Policy) -> Memory:
@@ -179,7 +222,11 @@ def _remember_primary(memory: Memory, report: NodeReport, policy: Policy) -> Mem
         timeline=max(memory.timeline, server.timeline),
         version=server.version,
         seen_healthy=memory.seen_healthy or answered_writable(report),
-        promise=_promise(memory, server.synchronous_standby_names, report),
+        promise=promised(
+            memory.promise, server.synchronous_standby_names, server.senders, server.written_lsn
+        ),
+        slots=lasting(server.slots, memory.slots),
+        required=server.limits or memory.required,
         application_names=_application_names(memory, server, policy),
     )
     if server.written_lsn is None:
@@ -200,9 +247,8 @@ def _remember_primary(memory: Memory, report: NodeReport, policy: Policy) -> Mem
 def _remember_checkpoint(memory: Memory, report: NodeReport) -> Memory:
     """Whoever starts beside a dead primary knows at least how far its last checkpoint was."""
     facts = report.host.facts
-    if facts is None or facts.checkpoint_lsn is None:
-        return memory
-    if facts.system_identifier != memory.system_identifier:
+    ours = facts is not None and facts.system_identifier == memory.system_identifier
+    if facts is None or facts.checkpoint_lsn is None or not ours:
         return memory
     if memory.primary_lsn is not None and memory.primary_lsn >= facts.checkpoint_lsn:
         return memory
@@ -222,28 +268,16 @@ def _application_names(
     return memory.application_names if new == memory.application_names else new
 
 
-def _promise(memory: Memory, names: str, report: NodeReport) -> Promise | None:
-    if not names.strip():
-        return None
-    senders = report.server.senders if report.server is not None else ()
-    synchronous = frozenset(s.application_name for s in senders if s.sync_state in _SYNCHRONOUS)
-    if not synchronous and memory.promise is not None and memory.promise.standby_names == names:
-        # Commits wait for a standby that is gone: what was acknowledged is where it was.
-        synchronous = memory.promise.synchronous
-    return Promise(names, synchronous)
-
-
-_SYNCHRONOUS = frozenset({"sync", "quorum"})
-
-
 def _count_round(memory: Memory, primary: NodeReport, view: ClusterView, policy: Policy) -> Memory:
-    if primary.ours or view.our_network_down or not primary.round:
+    if primary.ours or view.our_network_down or view.journal_failing or not primary.round:
         return memory
     # Silence is counted from our first look, never from before it.
     alive_at = primary.began_at if memory.last_alive_at is None else memory.last_alive_at
     life = _proofs_of_life(memory, primary, view, policy)
     heard_at = max([alive_at, *life])
-    memory = replace(memory, last_alive_at=heard_at)
+    memory = replace(
+        memory, last_alive_at=heard_at, shutting_down_since=_shutting_down_since(memory, primary)
+    )
     if primary.heard:
         return replace(memory, failed_rounds=0, doubt=None)
     if primary.fresh.outcome not in SILENT | {Outcome.FAILING}:
@@ -257,8 +291,14 @@ def _count_round(memory: Memory, primary: NodeReport, view: ClusterView, policy:
     return replace(
         memory,
         failed_rounds=0 if heard_since else counted + 1,
-        doubt=_next_doubt(memory.doubt, primary, view),
+        doubt=_next_doubt(memory, primary, view),
     )
+
+
+def _shutting_down_since(memory: Memory, primary: NodeReport) -> Instant | None:
+    if primary.held.ok or primary.fresh.outcome is not Outcome.SHUTTING_DOWN:
+        return None
+    return memory.shutting_down_since or primary.began_at
 
 
 def _proofs_of_life(
@@ -319,52 +359,42 @@ def direct(receiver: Receiver, primary: NodeName, policy: Policy) -> bool:
     )
 
 
-def _next_doubt(doubt: Doubt | None, primary: NodeReport, view: ClusterView) -> Doubt:
+def _next_doubt(memory: Memory, primary: NodeReport, view: ClusterView) -> Doubt:
+    doubt = memory.doubt
     positions = {
         standby.name: standby.server.received_lsn
         for standby in view.others(primary.name)
         if standby.server is not None and standby.server.received_lsn is not None
     }
+    dead_at = _dead_at(memory, primary)
     if doubt is None:
-        return Doubt(primary.began_at, primary.began_at, positions=positions)
+        return Doubt(primary.began_at, primary.began_at, positions=positions, dead_at=dead_at)
     return Doubt(
         since=doubt.since,
         began_at=primary.began_at,
         previous_began_at=doubt.began_at,
         previous_positions=doubt.positions,
         positions=positions,
+        dead_at=dead_at,
     )
 
 
-def sole_writable(view: ClusterView, memory: Memory) -> NodeName | None:
-    """The one writable node that may be believed, or None.
-
-    No node below the highest confirmed timeline is ever adopted.
-    """
-    writable = [
-        report.name
-        for report in _writable(view, memory)
-        if report.server is not None and report.server.timeline >= memory.timeline
-    ]
-    return writable[0] if len(writable) == 1 else None
+def _dead_at(memory: Memory, primary: NodeReport) -> Instant | None:
+    facts = calibrated(memory, primary)
+    if facts is None or facts.processes or facts.listener:
+        return None
+    known = None if memory.doubt is None else memory.doubt.dead_at
+    return facts.seen_at if known is None else known
 
 
-def two_writable(view: ClusterView, memory: Memory) -> str | None:
-    names = sorted(report.name for report in _writable(view, memory))
-    return f"{' and '.join(names)} take writes" if len(names) > 1 else None
-
-
-def others_write(view: ClusterView, memory: Memory) -> bool:
-    """Another node than the primary was seen taking writes: nothing is started beside it."""
-    return any(report.name != memory.primary for report in _writable(view, memory))
-
-
-def _writable(view: ClusterView, memory: Memory) -> list[NodeReport]:
-    """Of this cluster, or of any where none is known yet."""
-    return [
-        report
-        for report in view.nodes.values()
-        if report.writable
-        and report.server is not None
-        and memory.system_identifier in (None, report.server.system_identifier)
-    ]
+def calibrated(memory: Memory, report: NodeReport) -> HostFacts | None:
+    """The host's facts, if this round asked for them and this look has seen its server alive."""
+    facts = report.host.facts
+    if not report.host.look.ok or facts is None or not report.host_of_now:
+        return None
+    known = memory.calibrations.get(report.name)
+    if known is None or facts.system_identifier != memory.system_identifier:
+        return None
+    of_then = (known.boot_id, known.user, known.directory_identity)
+    same = of_then == (facts.boot_id, facts.user, facts.directory_identity)
+    return facts if same else None

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NewType
 
+from failoverd.core.lsn import Lsn as Lsn  # noqa: PLC0414 - a word of every fact here
+from failoverd.core.replication import Receiver, Sender, Slot
+
 NodeName = NewType("NodeName", str)
 Instant = NewType("Instant", float)
 """Seconds of the daemon's monotonic clock."""
@@ -22,27 +25,6 @@ Timeline = NewType("Timeline", int)
 SystemIdentifier = NewType("SystemIdentifier", str)
 Epoch = NewType("Epoch", int)
 """Number of an incident; every act on a host carries it."""
-
-
-@dataclass(frozen=True, order=True, slots=True)
-class Lsn:
-    """A position in the WAL, in bytes. Source: PostgreSQL, "pg_lsn Type"."""
-
-    bytes: int
-
-    @classmethod
-    def parse(cls, text: str) -> Lsn:
-        """Read `16/B374D848`. Raises ValueError for anything else."""
-        high, slash, low = text.partition("/")
-        if not slash or not (0 < len(high) <= 8 and 0 < len(low) <= 8):
-            raise ValueError(f"not a WAL position: {text!r}")
-        return cls((int(high, 16) << 32) + int(low, 16))
-
-    def __str__(self) -> str:
-        return f"{self.bytes >> 32:X}/{self.bytes & 0xFFFFFFFF:X}"
-
-    def __sub__(self, other: Lsn) -> int:
-        return self.bytes - other.bytes
 
 
 class Outcome(enum.StrEnum):
@@ -109,37 +91,6 @@ NOT_TRIED = Look()
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
-    """A standby's `pg_stat_wal_receiver`; `message_age_s` is by the standby's own clock."""
-
-    status: str
-    sender_host: str
-    sender_port: int
-    message_age_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """A row of the primary's `pg_stat_replication`."""
-
-    application_name: str
-    client_address: str
-    state: str
-    sync_state: str
-    flush_lsn: Lsn | None
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A row of `pg_replication_slots`; `retained_bytes` is the WAL that it holds back."""
-
-    name: str
-    active: bool
-    wal_status: str
-    retained_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class ServerFacts:
     """What a server says of itself by SQL, in one row of one statement."""
 
@@ -160,6 +111,11 @@ class ServerFacts:
     """greatest(received, replayed) on a standby: what a promotion starts from, at least."""
     replayed_lsn: Lsn | None
     replay_paused: bool = False
+    """By a user, or by PostgreSQL since its settings are below the primary's."""
+    limits: tuple[tuple[str, int], ...] = ()
+    """Settings that must not be lower on a standby than on its primary."""
+    position_unknown: bool = False
+    """A standby without a receiver since its start: its disk may hold more than it says."""
     read_only: bool = False
     """`default_transaction_read_only` on a server that is not in recovery."""
     receiver: Receiver | None = None
@@ -173,6 +129,9 @@ class ServerFacts:
     primary_slot_name: str = ""
     apply_delay_ms: int = 0
     replay_lag_s: float | None = None
+    upstream_host: str = ""
+    """Where its primary_conninfo leads, as it is written there; empty where it leads nowhere."""
+    upstream_port: int = 5432
 
 
 class ControlState(enum.StrEnum):
@@ -221,6 +180,12 @@ class HostFacts:
     guard_epoch: Epoch | None
     epoch: Epoch
     """The highest epoch this host has seen; 0 where none."""
+    recovering: str = ""
+    """The WAL file that its startup process is reading, where it is in recovery."""
+    dead_man: str = ""
+    """armed, disarmed, fired or claimed, where one was armed in this boot."""
+    other_manager: str = ""
+    """Patroni, repmgrd, Pacemaker or the like, which runs there: nothing is acted on beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +195,16 @@ class HostReport:
     """Facts of this look, never of an earlier one."""
     local_socket: Look = NOT_TRIED
     """An attempt on the server's Unix socket, from its own host."""
+
+
+class Cause(enum.StrEnum):
+    """Why a round of looks began."""
+
+    BEAT = "its beat"
+    SESSION_DIED = "the held session died"
+    SECOND_LOOK = "a second look at conclusive evidence"
+    DOUBT = "the primary is in doubt"
+    NEW_PRIMARY = "the primary has changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +226,7 @@ class NodeReport:
     host: HostReport = field(default_factory=HostReport)
     reach_primary: Look = NOT_TRIED
     """From this node's host: an attempt to connect to the primary."""
+    cause: Cause = Cause.BEAT
     ours: bool = False
     """This round was spoilt by our own fault (late loop, no descriptors): it proves nothing."""
 
@@ -281,6 +257,8 @@ class ClusterView:
     nodes: Mapping[NodeName, NodeReport]
     our_network_down: bool = False
     """A look failed in a way that only our own host can cause."""
+    journal_failing: str = ""
+    """Why the journal cannot be written: nothing is begun without it. Empty: it can."""
 
     def report(self, name: NodeName) -> NodeReport:
         return self.nodes.get(name) or NodeReport(name)
@@ -301,11 +279,21 @@ class CommandRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RungTried:
+    """One rung of a fencing ladder: fenced, still_alive or failed."""
+
+    rung: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Why an act came out as it did: one sentence, and what was run."""
 
     sentence: str
     runs: tuple[CommandRun, ...] = ()
+    rungs: tuple[RungTried, ...] = ()
+    """Of a fence, those of its ladder that were tried, in order."""
 
 
 class ProofKind(enum.StrEnum):
@@ -314,6 +302,17 @@ class ProofKind(enum.StrEnum):
     DEAD_MAN_EXPIRED = "dead_man_expired"
     VOUCHED = "vouched"
     COMMITS_FROZEN = "commits_frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class WalEnd:
+    """Where the WAL on a disk ends: its last whole record."""
+
+    timeline: Timeline
+    last_record: Lsn
+    """Where that record begins."""
+    end: Lsn
+    """Where it ends: a promotion of whoever has all of it begins its timeline here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,9 +327,14 @@ class FenceProof:
     shutdown_checkpoint: Lsn | None
     """Where the control file says "shut down": the checkpoint a lossless candidate lies beyond."""
     evidence: Evidence
+    wal_end: WalEnd | None = None
+    """Of the fenced node's disk; None where it could not be read."""
 
 
 PROOF_LIFETIME_S = 30.0
+
+FROZEN_SLOT = "failoverd_frozen_"
+"""What `primary_slot_name` of a frozen standby begins with; its epoch follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,3 +366,8 @@ class WalLoss:
     proven: bool
     """True where the old primary's true end is known; else an estimate, and said to be one."""
     sentence: str
+
+    @property
+    def nothing(self) -> bool:
+        """Proven that nothing is lost."""
+        return self.proven and not self.lost_bytes

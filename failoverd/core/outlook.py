@@ -9,7 +9,7 @@ from failoverd.core.decision import cooldown_remaining_s, terms_of
 from failoverd.core.election import elect
 from failoverd.core.events import Now
 from failoverd.core.model import NodeName, Outcome
-from failoverd.core.operator import in_procedure
+from failoverd.core.operator import beside, in_procedure
 from failoverd.core.policy import Mode, Policy
 from failoverd.core.situation import Machine
 from failoverd.core.states import Paused, name_of
@@ -29,7 +29,7 @@ def outlook(m: Machine, now: Now, policy: Policy) -> Outlook:
     if m.memory.primary is None:
         return Outlook("nothing", "the primary is not known yet", ("no primary is known",))
     election = elect(m.view, m.memory, policy, terms_of(None, policy, None, None))
-    obstacles = (*_by_rule(m, now, policy), *_without_proof(m, m.memory.primary))
+    obstacles = (*rules_in_the_way(m, now, policy), *_without_proof(m, m.memory.primary))
     if election.candidate is None:
         nobody = f"no candidate: {election.sentence}"
         return Outlook("nothing", "no standby could take over", (*obstacles, nobody))
@@ -38,12 +38,15 @@ def outlook(m: Machine, now: Now, policy: Policy) -> Outlook:
     return Outlook(would, f"{election.sentence}; would be lost: {loss}", obstacles)
 
 
-def _by_rule(m: Machine, now: Now, policy: Policy) -> Iterator[str]:
+def rules_in_the_way(m: Machine, now: Now, policy: Policy) -> Iterator[str]:
+    """Why no automatic failover would be begun, whoever could take over."""
     if in_procedure(m):
         yield f"a failover is under way ({name_of(m.state)})"
     if isinstance(m.state, Paused):
         yield f"paused by {m.state.by} (failoverd resume ends it)"
-    if policy.mode is not Mode.AUTOMATIC:
+    if beside(m):
+        yield f"{beside(m)}: beside another manager this daemon only observes"
+    elif policy.mode is not Mode.AUTOMATIC:
         yield f"mode is {policy.mode}: it would wait for an operator"
     if not m.memory.seen_healthy:
         yield "the primary was never seen healthy"

@@ -12,8 +12,7 @@ from failoverd.core.effects import StopMode
 from failoverd.core.election import elect
 from failoverd.core.events import Now
 from failoverd.core.evidence import Situation, guarded_by_us
-from failoverd.core.memory import sole_writable, two_writable
-from failoverd.core.model import PROOF_LIFETIME_S, FenceProof, NodeName
+from failoverd.core.model import PROOF_LIFETIME_S, FenceProof, NodeName, Outcome
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
 from failoverd.core.states import (
@@ -26,6 +25,7 @@ from failoverd.core.states import (
     Reverting,
     Starting,
 )
+from failoverd.core.writers import sole_writable, strangers, two_writable
 
 
 def valid(proof: FenceProof, s: Fencing, m: Machine, now: Now) -> bool:
@@ -42,17 +42,27 @@ def proven(s: Fencing, proof: FenceProof, m: Machine, p: Policy) -> Electing | P
     """A promotion that was asked for counts as made: whoever was asked goes on."""
     asked = sorted(m.asked)
     if not asked:
-        return Electing(proof, tuple(sorted({*s.standbys, *m.standbys(p)})))
-    election = elect(m.view, m.memory, p, terms_of(m.incident, p, proof, m.frozen_positions()))
+        standbys = tuple(sorted({*s.standbys, *m.standbys(p)}))
+        return Electing(proof, standbys, {n: m.frozen[n] for n in standbys if n in m.frozen})
+    election = elect(m.view, m.memory, p, terms_of(m.incident, p, proof, m.frozen or None))
     position, loss = m.asked_position(asked[0], election)
-    return Promoting(proof, asked[0], position, loss, s.attempt)
+    return Promoting(proof, asked[0], position, loss, s.attempt, asked_before=True)
 
 
-def interrupted(proof: FenceProof, m: Machine, now: Now, p: Policy) -> Fencing | Starting | None:
-    """What ends an election: a proof that is void, or somebody who was promoted by others."""
+def interrupted(
+    proof: FenceProof, m: Machine, now: Now, p: Policy, *, lasting: bool = False
+) -> Fencing | Starting | Reverting | None:
+    """What ends an election: a proof that is void, or somebody who was promoted by others.
+
+    `lasting`: something is under way that may outlast the proof, and does no harm.
+    """
     if superseded(m) is not None:
         return Starting()
-    if expired(proof, now):
+    writing = strangers_write(m)
+    if writing:
+        why = f"{' and '.join(writing)} takes writes: nobody is promoted beside it"
+        return Reverting(proof.node, True, BlockReason.NO_CANDIDATE, why)
+    if expired(proof, now) and not lasting:
         return prove_again(proof, m, p, "the fence proof is older than 30 s")
     return interrupted_by_writable(proof, m, p)
 
@@ -90,14 +100,47 @@ def superseded(m: Machine) -> NodeName | None:
     return found if server is not None and server.timeline > m.memory.timeline else None
 
 
+def strangers_write(m: Machine) -> list[NodeName]:
+    """Neither the primary nor anybody whom we asked, and seen taking writes."""
+    return [node for node in strangers(m.view, m.memory) if node not in m.asked]
+
+
+def speaks(m: Machine) -> bool:
+    """The primary has answered, be it with a refusal, and does not say that it shuts down."""
+    report = m.primary_report
+    return report.heard and Outcome.SHUTTING_DOWN not in (report.held.outcome, report.fresh.outcome)
+
+
 def may_fence_again(incident: Incident, m: Machine, p: Policy) -> bool:
-    """What is diagnosed now still calls for the fence, or our guard is there already."""
+    """What is diagnosed now still calls for the fence, or our guard is there already.
+
+    What may still live is not touched where nobody could take over any more.
+    """
+    if strangers_write(m):
+        return False
     diagnosis = diagnose(m.view, m.memory, p)
-    if diagnosis is incident.diagnosis or diagnosis in _GONE:
+    guarded = guarded_by_us(Situation(m.view, m.memory, p))
+    if diagnosis in _DEAD or (diagnosis is Diagnosis.UNCLEAR and guarded):
         return True
-    return diagnosis is Diagnosis.UNCLEAR and guarded_by_us(Situation(m.view, m.memory, p))
+    if diagnosis is not incident.diagnosis and diagnosis not in _GONE:
+        return False
+    election = elect(m.view, m.memory, p, terms_of(incident, p, None, None))
+    return guarded or election.candidate is not None
 
 
+def put_right(incident: Incident, m: Machine) -> bool:
+    """Somebody else has ended it: the old primary writes on a later timeline, and nobody else."""
+    server = m.primary_report.server
+    sole = sole_writable(m.view, m.memory) == m.memory.primary
+    return sole and server is not None and 0 < incident.timeline < server.timeline
+
+
+def taken_over_by_hand(m: Machine, diagnosis: Diagnosis) -> bool:
+    """The old primary is somebody's standby, and the only primary is one that we had asked."""
+    return diagnosis is Diagnosis.DEMOTED and sole_writable(m.view, m.memory) in m.asked
+
+
+_DEAD = frozenset({Diagnosis.CRASHED, Diagnosis.STOPPED})
 _GONE = frozenset({Diagnosis.CRASHED, Diagnosis.STOPPED, Diagnosis.HUNG, Diagnosis.UNREACHABLE})
 
 OVER = FINE | {Diagnosis.PARTITIONED, Diagnosis.DEMOTED, Diagnosis.SPLIT_BRAIN}
@@ -111,7 +154,9 @@ def resumed(
     if superseded(m) is not None:
         return Starting()
     diagnosis = diagnose(m.view, m.memory, p)
-    if diagnosis in OVER and not m.asked:
+    if taken_over_by_hand(m, diagnosis):
+        return Starting()
+    if (diagnosis in OVER and not m.asked) or put_right(incident, m):
         return over(primary, diagnosis)
     why = "resumed: every node was looked at, and the fence is proved again"
     again = refence(incident, primary, m, p, why)
@@ -142,11 +187,15 @@ def fence_pending(
     """The fence is owed once more, unless a look since then says that nothing calls for it."""
     if superseded(m) is not None:
         return Starting()
-    if m.asked:
-        return again if due else s
     if m.primary_report.began_at < s.since:
         return s
     diagnosis = diagnose(m.view, m.memory, p)
+    if taken_over_by_hand(m, diagnosis):
+        return Starting()
+    if put_right(again.incident, m):
+        return over(again.primary, diagnosis)
+    if m.asked:
+        return again if due and not strangers_write(m) else s
     if diagnosis in OVER:
         return over(again.primary, diagnosis)
     return again if due and may_fence_again(again.incident, m, p) else s

@@ -6,26 +6,29 @@ effect is asked for, and a restart begins from it (`restored`).
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from failoverd.core.effects import Fence, Freeze, ReadSettings
+from failoverd.core.dead_man import Arming
+from failoverd.core.diagnosis import Diagnosis, diagnose
+from failoverd.core.divergence import Counted
+from failoverd.core.elected import Election
 from failoverd.core.events import (
     Confirmed,
-    Election,
     Event,
-    FrozenAt,
     Now,
     Observed,
     OperatorAcknowledges,
+    OperatorAdopts,
+    OperatorFences,
     OperatorPause,
-    Replied,
-    SettingsRead,
-    StillAlive,
+    OperatorVouches,
 )
-from failoverd.core.memory import Memory, answered_writable, observe, sole_writable
+from failoverd.core.jobs import KEPT_OUT, Job, NodeJob, kept_out_by
+from failoverd.core.measuring import Unmeasured
+from failoverd.core.memory import Memory, answered_writable, observe
 from failoverd.core.model import (
+    FROZEN_SLOT,
     ClusterView,
     Epoch,
     Frozen,
@@ -38,42 +41,23 @@ from failoverd.core.model import (
     WalLoss,
     WallTime,
 )
-from failoverd.core.policy import Policy
+from failoverd.core.policy import Policy, TargetName
+from failoverd.core.schedule import Scheduled
 from failoverd.core.states import (
     Blocked,
     Confirming,
-    Electing,
     Fencing,
     Incident,
     Paused,
     Promoting,
-    Reverting,
-    Salvaging,
     Settling,
     Starting,
     State,
     Watching,
 )
-
-
-class Job(enum.StrEnum):
-    """What is owed to one node; it may take hours, so it is no state of the cluster."""
-
-    OWED_UNGUARD = "owed_unguard"
-    QUARANTINED = "quarantined"
-    """Fenced and superseded; it must not come back as a primary."""
-    DETACHED = "frozen"
-    """A standby that was frozen and follows nobody yet."""
-    OWED_THAW = "owed_thaw"
-    """What a freeze changed could not be put back yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeJob:
-    job: Job
-    epoch: Epoch
-    attempt: int = 0
-    retry_at: Instant | None = None
+from failoverd.core.target import TargetJob, TargetReport, Targets, all_owed, closed
+from failoverd.core.waited_for import SyncChange
+from failoverd.core.writers import sole_writable, writers
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +75,52 @@ class Machine:
     asked: frozenset[NodeName] = frozenset()
     """Every node that was ever asked to promote in this incident."""
     asked_at: Lsn | None = None
+    frozen_by_others: frozenset[NodeName] = frozenset()
+    """Another daemon has frozen them, and may have asked them to promote."""
     jobs: Mapping[NodeName, NodeJob] = field(default_factory=dict[NodeName, NodeJob])
+    dead_man: Arming | None = None
+    """What is armed, or may be; None: nothing."""
+    dead_man_number: int = 0
+    """Of the last thing that was asked of one."""
+    dead_man_unlike_since: Instant | None = None
+    """Since when what is armed is not what should be. Not journaled."""
+    divergences: Mapping[NodeName, Counted] = field(default_factory=dict[NodeName, Counted])
+    """What only a stale node has written."""
+    split: Epoch = Epoch(0)
+    """Number of the split brain that is on; 0: none."""
     paused_by: str | None = None
     paused_until: WallTime | None = None
     last_confirmed: WallTime | None = None
     failovers: tuple[WallTime, ...] = ()
     """Confirmed automatic failovers of the last day."""
+    managed: bool = False
+    """synchronous_standby_names is ours to set."""
+    synchronous: SyncChange | None = None
+    """Decided, and not seen in force yet."""
+    unmeasured: Unmeasured | None = None
+    """What the last failover lost is an estimate."""
+    diagnosis: Diagnosis | None = None
+    """Of the primary, as the latest view has it."""
+    scheduled: Scheduled | None = None
+    plan_ended: str = ""
+    """What became of the last that was scheduled, where it was not simply begun."""
+    stopping_since: Instant | None = None
+    """Of a switchover: since when the old primary takes no more writes, at the earliest."""
+    targets: Targets = field(default_factory=dict[TargetName, TargetJob])
+    """Where the applications' ways lead, and what is owed to them."""
+    targets_seen: Mapping[TargetName, TargetReport] = field(
+        default_factory=dict[TargetName, TargetReport]
+    )
 
     def observing(self, event: Event, policy: Policy) -> Machine:
         """With an observation folded in, before anything is decided on it."""
         if not isinstance(event, Observed):
             return self
         view = seen_since(event.view, self.memory.primary_since)
-        return replace(self, view=view, memory=observe(self.memory, view, policy))
+        memory = observe(self.memory, view, policy)
+        seen = replace(self, view=view, memory=memory, targets_seen=event.targets)
+        diagnosis = diagnose(view, seen.memory, policy) if seen.looked_at else None
+        return replace(seen, diagnosis=diagnosis)
 
     @property
     def primary_report(self) -> NodeReport:
@@ -126,12 +143,15 @@ class Machine:
             sorted(
                 name
                 for name in policy.nodes
-                if name != self.memory.primary and self.view.report(name).answers
+                if name != self.memory.primary
+                and self.view.report(name).answers
+                and not self.kept_out(name)
             )
         )
 
-    def frozen_positions(self) -> Mapping[NodeName, Frozen] | None:
-        return self.frozen or None
+    def kept_out(self, node: NodeName) -> bool:
+        """It was fenced, or is to be: no standby of ours."""
+        return node in self.jobs and self.jobs[node].job in KEPT_OUT
 
     def asked_position(self, node: NodeName, election: Election) -> tuple[Lsn, WalLoss]:
         """What is known of a node that was asked already: it goes on, whatever is behind it."""
@@ -140,9 +160,22 @@ class Machine:
         return position, election.loss if election.candidate == node and election.loss else unknown
 
 
+def frozen_by_others(m: Machine) -> list[NodeName]:
+    """Standbys in another daemon's hands, by what they say themselves or by our own attempt."""
+    seen = {
+        report.name
+        for report in m.view.nodes.values()
+        if report.server is not None
+        and report.server.in_recovery
+        and report.server.primary_slot_name.startswith(FROZEN_SLOT)
+        and report.name not in m.saved
+    }
+    return sorted(seen | m.frozen_by_others)
+
+
 def carry(before: Machine, state: State, event: Event, now: Now) -> Machine:
     """The machine after a transition: context follows from what happened, nowhere else."""
-    after = _note_command(before, event)
+    after = _note_command(before, event, now)
     if state == before.state:
         return after
     if isinstance(before.state, Paused):
@@ -156,29 +189,23 @@ def carry(before: Machine, state: State, event: Event, now: Now) -> Machine:
     if not entered:
         return after
     after = replace(after, visit=before.visit + 1, entered_at=now.monotonic)
-    return _note_entry(after, state, now)
+    return _note_entry(after, before.state, state, now)
 
 
 def _attempt(state: State) -> int:
     return getattr(state, "attempt", 0)
 
 
-def answered(m: Machine, event: Replied, now: Now) -> Machine:
-    """With what the present visit's effects have found, before anything is decided on it."""
+def _note_command(m: Machine, event: Event, now: Now) -> Machine:
     match event:
-        case Replied(effect=ReadSettings(node=node), result=SettingsRead(saved)):
-            return replace(m, saved={**m.saved, node: saved})
-        case Replied(effect=Freeze(node=node), result=FrozenAt(frozen)):
-            return replace(m, frozen={**m.frozen, node: frozen})
-        case Replied(effect=Fence(), result=StillAlive()):
-            memory = replace(m.memory, last_alive_at=now.monotonic, failed_rounds=0, doubt=None)
-            return replace(m, memory=memory)
-        case _:
-            return m
-
-
-def _note_command(m: Machine, event: Event) -> Machine:
-    match event:
+        case OperatorFences(node=node):
+            job = NodeJob(Job.OWED_FENCE, m.next_epoch)
+            return replace(m, epoch=m.next_epoch, jobs={**m.jobs, node: job})
+        case OperatorAdopts(node=node):
+            return _identified_as(m, node, now.monotonic)
+        case OperatorVouches(node=node) if node in m.asked:
+            job = NodeJob(Job.OWED_GUARD, m.epoch)
+            return replace(m, asked=m.asked - {node}, jobs={**m.jobs, node: job})
         case OperatorPause(by=by, until=until):
             return replace(m, paused_by=by, paused_until=until)
         case OperatorAcknowledges():
@@ -187,89 +214,135 @@ def _note_command(m: Machine, event: Event) -> Machine:
             return m
 
 
-def _note_entry(m: Machine, state: State, now: Now) -> Machine:
+def _note_entry(m: Machine, left: State, state: State, now: Now) -> Machine:
     match state:
-        case Fencing(incident=incident, primary=primary):
+        case Fencing(incident=incident, primary=primary) as fencing:
             job = NodeJob(Job.OWED_UNGUARD, incident.epoch)
-            frozen = m.frozen if incident.epoch == m.epoch else dict[NodeName, Frozen]()
+            # Who was blocked may have asked for thaws: whoever goes on freezes anew.
+            stand = incident.epoch == m.epoch and (bool(m.asked) or not isinstance(left, Blocked))
+            frozen = m.frozen if stand else dict[NodeName, Frozen]()
             return replace(
                 m,
                 incident=incident,
                 epoch=incident.epoch,
                 frozen=frozen,
                 jobs={**m.jobs, primary: job},
+                targets=closed(m.targets) if fencing.closes_targets else m.targets,
             )
         case Promoting(candidate=candidate, position=position):
             return replace(m, asked=m.asked | {candidate}, asked_at=position)
         case Settling(primary=primary, confirmed=confirmed) if primary != m.memory.primary:
-            return _confirmed(m, primary, confirmed, now)
+            proof = left.proof if isinstance(left, Confirming) else None
+            planned = m.incident is not None and m.incident.trigger == "switchover"
+            old_job = Job.REJOINING if planned else kept_out_by(proof)
+            return _confirmed(m, old_job, primary, confirmed, now)
         case Starting():
-            return _incident_over(_superseded(m))
+            return incident_over(_superseded(m))
         case Watching() if m.memory.primary is None:
             return _identified(m)
         case Watching() | Blocked(returns_to=None):
-            return _incident_over(m)
+            return incident_over(m)
         case _:
             return m
 
 
-def _confirmed(m: Machine, primary: NodeName, confirmed: Confirmed, now: Now) -> Machine:
+def _confirmed(
+    m: Machine, old_job: Job, primary: NodeName, confirmed: Confirmed, now: Now
+) -> Machine:
     """The candidate is the primary now; the old one is quarantined, the others follow nobody."""
     old = m.memory.primary
     jobs = {n: j for n, j in m.jobs.items() if n != primary}
     for standby in m.saved:
-        if standby != primary:
-            jobs[standby] = NodeJob(Job.DETACHED, m.epoch)
+        if standby != primary and not m.kept_out(standby):
+            jobs[standby] = NodeJob(Job.REPOINTING, m.epoch)
     if old is not None and old != primary:
-        jobs[old] = NodeJob(Job.QUARANTINED, m.epoch)
+        jobs[old] = NodeJob(old_job, m.epoch)
+    jobs[primary] = NodeJob(Job.EQUIPPING, m.epoch)
     memory = replace(
         forgetful(m.memory),
         primary=primary,
         primary_since=now.monotonic,
         timeline=confirmed.timeline,
         promise=None,
+        slots=(),
+        slots_owed=m.memory.slots,
         seen_healthy=True,
     )
     day_ago = WallTime(now.wall - 86400)
-    automatic = m.incident is not None and m.incident.trigger == "automatic"
+    trigger = "" if m.incident is None else m.incident.trigger
     recent = tuple(at for at in m.failovers if at > day_ago)
     return replace(
         m,
         view=seen_since(m.view, now.monotonic),
         memory=memory,
         jobs=jobs,
-        last_confirmed=now.wall,
-        failovers=(*recent, now.wall) if automatic else recent,
+        targets=all_owed(m.targets),
+        synchronous=None,
+        # What was planned and lost nothing is no reason to wait with the next failover.
+        last_confirmed=m.last_confirmed if trigger == "switchover" else now.wall,
+        failovers=(*recent, now.wall) if trigger == "automatic" else recent,
     )
 
 
-def _incident_over(m: Machine) -> Machine:
-    return replace(m, incident=None, asked=frozenset(), asked_at=None)
+def incident_over(m: Machine) -> Machine:
+    nobody = frozenset[NodeName]()
+    return replace(m, incident=None, asked=nobody, asked_at=None, frozen_by_others=nobody)
 
 
 def _superseded(m: Machine) -> Machine:
     """Somebody else has made another primary; whoever was fenced or asked is none."""
     fenced = {n for n, j in m.jobs.items() if j.job is Job.OWED_UNGUARD} | m.asked
-    jobs = {**m.jobs, **{n: NodeJob(Job.QUARANTINED, m.epoch) for n in fenced}}
-    return replace(m, memory=replace(m.memory, primary=None), jobs=jobs)
+    old = {m.memory.primary} - {None, *fenced}
+    jobs = {
+        **m.jobs,
+        **{n: NodeJob(Job.QUARANTINED, m.epoch) for n in fenced},
+        **{n: _superseded_on(m, n, m.memory.timeline) for n in old if n is not None},
+    }
+    # Remembered also where the new one is out of sight before it was adopted.
+    found = sole_writable(m.view, m.memory)
+    server = m.view.report(found).server if found is not None else None
+    seen = m.memory.timeline if server is None else server.timeline
+    timeline = Timeline(max(m.memory.timeline, seen))
+    return replace(m, memory=replace(m.memory, primary=None, timeline=timeline), jobs=jobs)
 
 
 def _identified(m: Machine) -> Machine:
     """The only writable node is the primary."""
     name = sole_writable(m.view, m.memory)
-    server = m.view.report(name).server if name is not None else None
-    if name is None or server is None:
+    if name is None:
+        return m
+    identified = _identified_as(m, name, Instant(0.0))
+    highest = Timeline(max(m.memory.timeline, identified.memory.timeline))
+    return replace(identified, memory=replace(identified.memory, timeline=highest))
+
+
+def _identified_as(m: Machine, name: NodeName, since: Instant) -> Machine:
+    """It is the primary, on its own timeline, whatever was known before."""
+    report = m.view.report(name)
+    server = report.server
+    if server is None:
         return m
     memory = replace(
         forgetful(m.memory),
         primary=name,
+        primary_since=since,
         system_identifier=server.system_identifier,
-        timeline=Timeline(max(m.memory.timeline, server.timeline)),
+        timeline=server.timeline,
         version=server.version,
-        seen_healthy=answered_writable(m.view.report(name)),
+        seen_healthy=answered_writable(report),
         promise=None,
     )
-    return replace(m, memory=memory, jobs={n: j for n, j in m.jobs.items() if n != name})
+    others = {*writers(m.view, m.memory), m.memory.primary} - {name, None}
+    told = {n: _superseded_on(m, n, m.memory.timeline) for n in others if n is not None}
+    jobs = {n: j for n, j in {**told, **m.jobs}.items() if n != name}
+    return replace(m, view=seen_since(m.view, since), memory=memory, jobs=jobs)
+
+
+def _superseded_on(m: Machine, node: NodeName, timeline: Timeline) -> NodeJob:
+    """What was owed to it stands; else it is remembered on which timeline it was replaced."""
+    server = m.view.report(node).server
+    on = timeline if server is None or server.in_recovery else server.timeline
+    return m.jobs.get(node) or NodeJob(Job.SUPERSEDED, m.epoch, timeline=on)
 
 
 def seen_since(view: ClusterView, instant: Instant) -> ClusterView:
@@ -288,46 +361,9 @@ def forgetful(memory: Memory) -> Memory:
         peak_wal_rate=0.0,
         last_alive_at=None,
         failed_rounds=0,
+        replay_stands={},
+        keeping={},
         doubt=None,
-    )
-
-
-def restored(m: Machine, now: Instant) -> Machine:
-    """A machine read back from the journal: look at everything first, then resume."""
-    match m.state:
-        case Fencing() | Electing() | Salvaging() | Promoting() | Confirming() | Reverting():
-            state = Starting(resuming=True)
-        case Blocked(returns_to=returns_to) if returns_to is not None:
-            state = Starting(resuming=True)
-        case Settling() as settling:
-            state = Starting(settling=settling)
-        case Starting() as cut_short_again:
-            state = cut_short_again
-        case _:
-            state = Starting()
-    memory = replace(
-        forgetful(m.memory),
-        primary_lsn=m.memory.primary_lsn,
-        peak_wal_rate=m.memory.peak_wal_rate,
-    )
-    kept = replace(
-        m,
-        state=state,
-        visit=m.visit + 1,
-        entered_at=now,
-        view=ClusterView({}),
-        memory=memory,
-        jobs={n: replace(j, retry_at=None) for n, j in m.jobs.items()},
-    )
-    return kept if state.resuming else _incident_over(kept)
-
-
-def clocks_kept(m: Machine, now: Now) -> Machine:
-    """A wall clock that went backwards starts the cooldown anew, in full and once."""
-    if m.last_confirmed is None or m.last_confirmed <= now.wall:
-        return m
-    return replace(
-        m,
-        last_confirmed=now.wall,
-        failovers=tuple(min(at, now.wall) for at in m.failovers),
+        shutting_down_since=None,
+        writable_since={},
     )

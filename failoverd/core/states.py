@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.effects import StopMode
 from failoverd.core.events import Confirmed, Trigger
-from failoverd.core.model import Epoch, FenceProof, Frozen, Instant, Lsn, NodeName, WalLoss
+from failoverd.core.model import (
+    Epoch,
+    FenceProof,
+    Frozen,
+    Instant,
+    Lsn,
+    NodeName,
+    Timeline,
+    WalEnd,
+    WalLoss,
+)
+from failoverd.core.policy import TargetName
 
 
 class BlockReason(enum.StrEnum):
@@ -40,6 +51,10 @@ class Incident:
     by: str = ""
     wanted: NodeName | None = None
     accept_loss_bytes: int | None = None
+    timeline: Timeline = Timeline(0)
+    """On which the primary wrote when it began; whoever writes on a later one came after."""
+    given_up: tuple[NodeName, ...] = ()
+    """Asked to promote and failed; proved stopped before another was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,19 @@ class Suspect:
     since: Instant
     looked_at: Instant
     """When the first of two conclusive looks began; for other diagnoses, `since`."""
+    would: str = ""
+    """What it called for, where the mode does not act by itself."""
+    overdue: bool = False
+    """It has only refused for longer than `busy_limit`: somebody must look."""
+
+
+class Preparation(enum.StrEnum):
+    """Of a switchover, while the primary serves and nothing is touched yet."""
+
+    CHECKPOINT = "checkpoint"
+    PAUSE = "pause"
+    """Applications are made to wait, where their way can do that."""
+    DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +101,20 @@ class Fencing:
     standbys: tuple[NodeName, ...]
     why: str
     attempt: int = 0
+    elsewhere: bool = False
+    """Its host refused it: another daemon acts, and what we froze is thawed for it."""
+    gives_up: NodeName | None = None
+    """It was asked to promote and did not: stopped first, so that another may be asked."""
+    wal_from: Lsn | None = None
+    """Up to where the standby that would take over had received."""
+    preparation: Preparation = Preparation.DONE
+    paused: frozenset[TargetName] = frozenset()
+    """Targets that have answered whether they make applications wait."""
+
+    @property
+    def closes_targets(self) -> bool:
+        """At its first attempt, and not where a dead server closes them by itself."""
+        return self.mode is not StopMode.DEAD_ONLY and self.attempt == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +131,15 @@ class Salvaging:
     candidate: NodeName
     position: Lsn
     loss: WalLoss
+    """What is known of it now; salvage proves it, or lowers it."""
+    source: NodeName | None = None
+    """Whose disk is read; None: nobody's."""
+    tried: tuple[NodeName, ...] = ()
+    """Whose disk was read in vain."""
+    done_bytes: int = 0
+    of_bytes: int = 0
+    """0: nothing was carried yet."""
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +149,10 @@ class Promoting:
     position: Lsn
     loss: WalLoss
     attempt: int = 0
+    asked_before: bool = False
+    """In an earlier visit: a refusal of now proves nothing about that one."""
+    end: WalEnd | None = None
+    """Of the old primary's WAL, where it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +161,8 @@ class Confirming:
     candidate: NodeName
     loss: WalLoss
     attempt: int = 0
+    end: WalEnd | None = None
+    """Of the old primary's WAL, where it was read: what the switch point is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +172,9 @@ class Settling:
     primary: NodeName
     confirmed: Confirmed
     done: frozenset[str] = frozenset()
+    """Targets that lead there."""
+    until: Instant = Instant(0.0)
+    """Then the watch goes on; what is not done by then is retried beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +205,9 @@ class Blocked:
     advice: str = ""
     returns_to: Fencing | Confirming | None = None
     """What is asked again at `retry_at`; None: nothing was touched."""
+    diagnosis: Diagnosis | None = None
+    diagnosed_at: Instant = Instant(0.0)
+    """Since when that is seen: what was seen before does not count for it."""
 
 
 State = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from failoverd.core.model import (
+    Cause,
     ClusterView,
     HostReport,
     Instant,
@@ -32,6 +33,8 @@ def _of(report: NodeReport, at: Instant) -> list[str]:
     if report.server is not None:
         lines.append(f"{_server(report.server)}, {_age(report.server.seen_at, at)}")
     lines += _host(report.host, at)
+    if report.cause is not Cause.BEAT:
+        lines.append(f"was looked at because {report.cause}")
     return [*lines, "our own loop was late: this round proves nothing"] if report.ours else lines
 
 
@@ -69,5 +72,7 @@ def _host(host: HostReport, at: Instant) -> list[str]:
     running = f"{len(facts.processes)} processes" if facts.processes else "no process"
     listening = "listens" if facts.listener else "does not listen"
     control = f"the control file says {facts.control_state.value!r}"
+    if facts.recovering:
+        control += f", recovering {facts.recovering}"
     age = _age(facts.seen_at, at)
     return [f"its host: {running} of the data directory, {listening}, {control}, {age}"]

@@ -13,6 +13,11 @@ def monotonic() -> Instant:
     return Instant(time.monotonic())
 
 
+def boottime() -> Instant:
+    """Seconds since boot, those included in which this machine slept. Source: clock_gettime(2)."""
+    return Instant(time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
 def wall() -> WallTime:
     """Seconds since 1970, for people and for the cooldown."""
     return WallTime(time.time())

@@ -6,7 +6,7 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,14 +15,19 @@ from aiohttp import web
 from failoverd.core.events import (
     Command,
     OperatorAcknowledges,
+    OperatorAdopts,
     OperatorFailover,
+    OperatorFences,
     OperatorPause,
     OperatorResume,
+    OperatorUnfences,
     OperatorVouches,
     Trigger,
 )
 from failoverd.core.model import NodeName, WallTime
+from failoverd.core.schedule import OperatorCancels, OperatorRejoins, OperatorSwitchover
 from failoverd.daemon import clock
+from failoverd.daemon.rehearsal import Order
 from failoverd.observability.http import Source, application, cluster_of
 
 
@@ -31,6 +36,7 @@ class Target(Source, Protocol):
 
     async def submit(self, cluster: str, command: Command) -> str | None: ...
     async def reload(self) -> str | None: ...
+    def rehearsal(self, cluster: str, order: Order) -> Mapping[str, Any]: ...
 
 
 TARGET = web.AppKey("target", Target)
@@ -44,6 +50,7 @@ def control_application(target: Target) -> web.Application:
     app.add_routes(
         [
             web.post("/api/v1/reload", _reload),
+            web.post("/api/v1/clusters/{cluster}/rehearsal", _rehearsed),
             *(
                 web.post(f"/api/v1/clusters/{{cluster}}/{verb}", _acting(command))
                 for verb, command in COMMANDS.items()
@@ -53,7 +60,20 @@ def control_application(target: Target) -> web.Application:
     return app
 
 
-def _failover(by: str, body: dict[str, Any]) -> Command:
+async def _rehearsed(request: web.Request) -> web.Response:
+    """As the order itself, and nothing is done."""
+    cluster = cluster_of(request)
+    try:
+        body = await request.json() if request.can_read_body else {}
+        body = body if isinstance(body, dict) else {}
+        asked = _switchover if body.get("switchover") is True else _failover
+        order = asked(_peer(request), body)
+    except ValueError as error:
+        return _answer(f"bad request: {error}", 400)
+    return web.json_response(request.app[TARGET].rehearsal(cluster, order))
+
+
+def _failover(by: str, body: dict[str, Any]) -> OperatorFailover:
     to, accepted = body.get("to"), body.get("accept_loss_bytes")
     if to is not None and not isinstance(to, str):
         raise ValueError("to: the name of a node")
@@ -78,11 +98,36 @@ def _fenced(by: str, body: dict[str, Any]) -> Command:
     return OperatorVouches(by, NodeName(node), reason)
 
 
+def _switchover(by: str, body: dict[str, Any]) -> OperatorSwitchover:
+    to, at, drill = body.get("to"), body.get("at"), body.get("drill", False)
+    if to is not None and not isinstance(to, str):
+        raise ValueError("to: the name of a node")
+    if at is not None and (not isinstance(at, int | float) or at <= clock.wall()):
+        raise ValueError("at: seconds since 1970, and not past")
+    if not isinstance(drill, bool) or (drill and at is not None):
+        raise ValueError("drill: true or false, and not at a time")
+    when = None if at is None else WallTime(at)
+    return OperatorSwitchover(by, NodeName(to) if to else None, when, drill)
+
+
+def _node(body: dict[str, Any]) -> NodeName:
+    node = body.get("node")
+    if not isinstance(node, str):
+        raise ValueError("node must be given")  # noqa: TRY004
+    return NodeName(node)
+
+
 COMMANDS: dict[str, Asked] = {
     "failover": _failover,
     "pause": _pause,
     "resume": lambda by, _: OperatorResume(by),
     "fenced": _fenced,
+    "fence": lambda by, body: OperatorFences(by, _node(body)),
+    "unfence": lambda by, body: OperatorUnfences(by, _node(body)),
+    "adopt": lambda by, body: OperatorAdopts(by, _node(body)),
+    "rejoin": lambda by, body: OperatorRejoins(by, _node(body)),
+    "switchover": _switchover,
+    "cancel": lambda by, _: OperatorCancels(by),
     "ack": lambda by, _: OperatorAcknowledges(by),
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,23 @@ from failoverd.config.load import load
 from failoverd.config.messages import ConfigurationErrors
 from failoverd.config.models import Configuration
 from failoverd.config.policy import to_policy
+from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.events import Command, Event
-from failoverd.core.incident import Entry
+from failoverd.core.incident import Entry, number_of
 from failoverd.core.model import NodeReport, WallTime
-from failoverd.core.situation import Machine, restored
-from failoverd.core.states import Settling, Starting, StateName, name_of
+from failoverd.core.restart import restored
+from failoverd.core.situation import Machine
+from failoverd.core.states import Settling, StateName, name_of
 from failoverd.daemon import clock
+from failoverd.daemon.agent_check import Port, ports_of
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.journal_file import JournalError
 from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.nodes import nodes_of
-from failoverd.daemon.supervisor import Supervisor
+from failoverd.daemon.rehearsal import Order, rehearse
+from failoverd.daemon.renewals import Renewal
+from failoverd.daemon.supervisor import Reload, Supervisor
+from failoverd.daemon.targets import ways_of
 from failoverd.observability import log, report
 from failoverd.observability.metrics import Metrics
 from failoverd.observability.status import status_document
@@ -41,7 +48,7 @@ class Fleet:
         self._journal = journal
         self._metrics = metrics
         self._lag = LoopLag()
-        self._waiting: Configuration | None = None
+        self._renewed: dict[str, Renewal] = {}
         self.supervisors: dict[str, Supervisor] = {
             name: self._supervise(name, configuration) for name in configuration.clusters
         }
@@ -62,6 +69,7 @@ class Fleet:
             self._journal,
             self,
             self._lag,
+            targets=ways_of(section),
         )
 
     async def run(self) -> None:
@@ -93,6 +101,17 @@ class Fleet:
         oldest = clock.monotonic() - STALLED_S
         return all(one.stepped_at > oldest for one in self.supervisors.values())
 
+    def agent_checks(self) -> Mapping[Port, Callable[[], Machine]]:
+        """Where HAProxy may ask, and of what; as of the start."""
+        return {
+            port: functools.partial(self.machine_of, name)
+            for name, section in self._configuration.clusters.items()
+            for port in ports_of(section)
+        }
+
+    def machine_of(self, cluster: str) -> Machine:
+        return self.supervisors[cluster].machine
+
     # Target: what operators may ask.
 
     async def submit(self, cluster: str, command: Command) -> str | None:
@@ -117,11 +136,11 @@ class Fleet:
             self._metrics.reloaded(ok=False, at=clock.wall())
             return "the section daemon was changed: that needs a restart; nothing was changed"
         plans = {
-            name: (to_policy(name, section), nodes_of(name, section))
+            name: Reload(to_policy(name, section), nodes_of(name, section), ways_of(section))
             for name, section in configuration.clusters.items()
         }
-        for name, (policy, nodes) in plans.items():
-            self.supervisors[name].reload(policy, nodes)
+        for name, reload in plans.items():
+            self.supervisors[name].reload(reload)
         self._configuration = configuration
         self._metrics.reloaded(ok=True, at=clock.wall())
         return None
@@ -135,14 +154,16 @@ class Fleet:
         supervisor = self.supervisors[cluster]
         return status_document(cluster, supervisor.machine, clock.now(), supervisor.policy)
 
+    def rehearsal(self, cluster: str, order: Order) -> Mapping[str, Any]:
+        """What that order would do now; nothing is done."""
+        one = self.supervisors[cluster]
+        return rehearse(one.machine, clock.now(), one.policy, one.nodes, order)
+
     def ready(self, cluster: str) -> bool:
         """Watching, and not blind."""
         machine = self.supervisors[cluster].machine
-        if isinstance(machine.state, Starting):
-            return False
-        return name_of(machine.state) is StateName.WATCHING and any(
-            one.heard for one in machine.view.nodes.values()
-        )
+        watching = name_of(machine.state) is StateName.WATCHING
+        return watching and machine.diagnosis not in (None, Diagnosis.BLIND)
 
     def metrics(self) -> bytes:
         return self._metrics.exposition()
@@ -152,10 +173,15 @@ class Fleet:
 
     def incidents(self, cluster: str) -> list[dict[str, Any]]:
         """Newest first, a line each."""
-        return [
+        begun = [
             report.summary(cluster, epoch, self._told(cluster, epoch))
             for epoch in self._journal.incidents(cluster)
         ]
+        left = [
+            report.summary(cluster, None, [(one.at, one.entry)])
+            for one in self._journal.decisions(cluster)
+        ]
+        return sorted([*begun, *left], key=lambda one: str(one["began"]), reverse=True)
 
     def incident(self, cluster: str, epoch: int) -> dict[str, Any] | None:
         told = self._told(cluster, epoch)
@@ -174,6 +200,15 @@ class Fleet:
         policy = self.supervisors[cluster].policy
         self._metrics.stepped(cluster, before, event, after, clock.now(), policy)
         log.step_logged(cluster, before, event, after, entry)
+        if entry is not None and entry.of_incident is not None:
+            earlier = entry.of_incident
+            self._journal.in_background(lambda: self._report(cluster, earlier, say=True))
+        if entry is not None and (entry.split or entry.divergence is not None):
+            number = number_of(before, event, after)
+            if number is not None:
+                ended = bool(before.split) and not after.split
+                self._journal.in_background(lambda: self._report(cluster, number, say=ended))
+            return
         over = before.incident is not None and after.incident is None
         confirmed = isinstance(after.state, Settling) and not isinstance(before.state, Settling)
         if before.incident is not None and (over or confirmed):
@@ -195,7 +230,21 @@ class Fleet:
     def probed(self, cluster: str, report: NodeReport) -> None:
         self._metrics.probed(cluster, report, self.supervisors[cluster].machine)
 
+    def renewed(self, cluster: str, outcome: Renewal, why: str) -> None:
+        self._metrics.renewed(cluster, outcome)
+        before = self._renewed.get(cluster, Renewal.ACKNOWLEDGED)
+        self._renewed[cluster] = outcome
+        if outcome is before:
+            return
+        if outcome is Renewal.ACKNOWLEDGED:
+            log.logger().info("renewals of the dead-man are acknowledged again", cluster=cluster)
+        else:
+            log.logger().warning(f"a renewal of the dead-man was {outcome}: {why}", cluster=cluster)
+
     def journal_failed(self, cluster: str, error: JournalFailed) -> None:
         log.logger().error(
             f"the journal failed: nothing is done without it: {error}", cluster=cluster
         )
+
+    def journal_works(self, cluster: str) -> None:
+        log.logger().warning("the journal can be written again", cluster=cluster)

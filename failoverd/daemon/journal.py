@@ -28,6 +28,7 @@ from failoverd.daemon.journal_file import (
     StateDirectoryInUse,
     connected,
     corrupt,
+    identity_in,
     locked,
     prune,
     transaction,
@@ -48,9 +49,16 @@ class Journal:
     """Belongs to one daemon: the lock on the state directory is held until `close`."""
 
     def __init__(
-        self, directory: Path, lock: int, writer: sqlite3.Connection, reader: sqlite3.Connection
+        self,
+        directory: Path,
+        identity: str,
+        lock: int,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
     ) -> None:
         self.directory = directory
+        self.identity = identity
+        """Of whoever writes here: hosts tell its epochs from another daemon's by it."""
         self._lock = lock
         self._writer = writer
         self._reader = reader
@@ -68,10 +76,11 @@ class Journal:
         lock = locked(directory)
         try:
             writer, reader = connected(directory / "journal.sqlite3")
+            identity = identity_in(directory)
         except BaseException:
             os.close(lock)
             raise
-        return cls(directory, lock, writer, reader)
+        return cls(directory, identity, lock, writer, reader)
 
     @property
     def path(self) -> Path:
@@ -147,6 +156,15 @@ class Journal:
             (cluster, limit),
         )
         return tuple(epoch for (epoch,) in rows)
+
+    def decisions(self, cluster: str, limit: int = 100) -> tuple[Told, ...]:
+        """What was called for and not begun (refused, or left to others); newest first."""
+        rows = self._select(
+            f"{_READ} AND incident = 0 AND json_extract(entry, '$.outcome') IS NOT NULL"
+            " ORDER BY id DESC LIMIT :limit",
+            {"cluster": cluster, "limit": limit},
+        )
+        return tuple(self._told(cluster, row) for row in rows)
 
     def transitions(self, cluster: str) -> Mapping[tuple[str, str, str], int]:
         """Counted since the journal began, by state left, state entered and trigger.
@@ -231,7 +249,7 @@ def _row(record: Record) -> tuple[Any, ...]:
     """The view is kept where the state changed or an incident is on: it is most of the size."""
     machine, entry = record.machine, record.entry
     in_incident = record.epoch > 0
-    keep_view = in_incident or entry.kind is EntryKind.TRANSITION
+    keep_view = in_incident or entry.kind in (EntryKind.TRANSITION, EntryKind.DIAGNOSIS)
     view = dumps(machine.view) if keep_view else None
     bare = replace(machine, view=ClusterView({}))
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,25 @@ def locked(directory: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def identity_in(directory: Path) -> str:
+    """Made at the first start, by chance, and kept as long as the journal is."""
+    file = directory / "identity"
+    try:
+        if file.exists():
+            return file.read_text(encoding="ascii").strip()
+        made = secrets.token_hex(8)
+        temporary = directory / "identity.new"
+        temporary.touch(mode=0o600)
+        with temporary.open("w", encoding="ascii") as writing:
+            writing.write(f"{made}\n")
+            writing.flush()
+            os.fsync(writing.fileno())
+        temporary.replace(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise JournalFailed(f"{file} cannot be used: {error}") from error
+    return made
 
 
 # The file.

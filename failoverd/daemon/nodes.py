@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 
-from failoverd.config.models import Cluster
+from failoverd.config.models import Agent, Cluster, DeadMan, Limits, OwnCommand
+from failoverd.config.models import Replication as ReplicationSection
 from failoverd.config.nodes import NodeSettings, node_settings
-from failoverd.config.secrets import password
+from failoverd.config.secrets import password, reveal
 from failoverd.core.model import NodeName
 from failoverd.daemon.clock import monotonic
+from failoverd.effect.replication import Replication
+from failoverd.effect.rung import DeadManExpiry, PowerOff, Rung, Stop
+from failoverd.effect.rung import OwnCommand as CommandRung
 from failoverd.effect.world import Node
+from failoverd.transport.fence_agent import FenceAgent
 from failoverd.transport.host import Host
 from failoverd.transport.local import LocalHost
 from failoverd.transport.postgres import SqlAddress
@@ -18,10 +27,28 @@ from failoverd.transport.ssh import SshAddress, SshHost
 
 def nodes_of(name: str, cluster: Cluster) -> Mapping[NodeName, Node]:
     """Nothing is connected to yet."""
-    return {NodeName(node): _node(node_settings(name, cluster, node)) for node in cluster.nodes}
+    return {
+        NodeName(node): replace(
+            _node(node_settings(name, cluster, node), cluster.limits),
+            replication=_replication(cluster.replication),
+        )
+        for node in cluster.nodes
+    }
 
 
-def _node(settings: NodeSettings) -> Node:
+def _replication(section: ReplicationSection) -> Replication | None:
+    if not section.user:
+        return None
+    return Replication(
+        user=section.user,
+        database=section.database,
+        sslmode=section.sslmode,
+        sslrootcert=section.sslrootcert,
+        password=functools.partial(password, section),
+    )
+
+
+def _node(settings: NodeSettings, limits: Limits) -> Node:
     name = NodeName(settings.name)
     postgres, sql = settings.postgres, settings.sql
     address = SqlAddress(
@@ -34,24 +61,64 @@ def _node(settings: NodeSettings) -> Node:
         sslrootcert=sql.sslrootcert,
         application_name=f"failoverd/{settings.cluster}",
     )
-    arguments = {
+    rungs = tuple(_rung(rung) for rung in settings.ladder)
+    return Node(
+        name, _host(settings), address, _arguments(settings, limits), rungs, become=postgres.become
+    )
+
+
+def _arguments(settings: NodeSettings, limits: Limits) -> dict[str, str]:
+    postgres = settings.postgres
+    return {
         "data_dir": str(postgres.data_dir),
         "bin_dir": str(postgres.bin_dir),
         "port": str(postgres.port),
         "socket_dir": str(postgres.socket_dir),
         "superuser": postgres.superuser,
-        "become": " ".join(postgres.become),
+        "become": " ".join(postgres.become) if _is_root(settings) else "",
         "service": postgres.service,
+        "debian_cluster": postgres.debian_cluster,
+        "start_command": "\n".join(postgres.start_command),
+        "stop_command": "\n".join(postgres.stop_command),
+        "command_seconds": _seconds(postgres.command_timeout),
+        "fast_seconds": _seconds(limits.stop_fast),
+        "immediate_seconds": _seconds(limits.stop_immediate),
+        "start_seconds": _seconds(limits.start),
         "server_log": postgres.server_log,
         "state_dir": postgres.host_state_dir,
     }
-    return Node(name, _host(settings), address, arguments)
+
+
+def _seconds(duration: float) -> str:
+    """Whole ones, as timeout(1) of any host has them."""
+    return str(math.ceil(duration))
+
+
+def _is_root(settings: NodeSettings) -> bool:
+    """Root looks and signals as itself; anybody else must be the owner in all that is run."""
+    return os.geteuid() == 0 if settings.transport == "local" else settings.ssh.user == "root"
+
+
+def _rung(rung: Agent | OwnCommand | DeadMan | None) -> Rung:
+    match rung:
+        case None:
+            return Stop()
+        case OwnCommand():
+            return CommandRung(rung.argv, rung.timeout)
+        case DeadMan():
+            return DeadManExpiry(rung.ttl)
+        case Agent():
+            secrets = {
+                option: functools.partial(reveal, secret) for option, secret in rung.secrets.items()
+            }
+            return PowerOff(FenceAgent(str(rung.path), rung.options, secrets, rung.timeout))
 
 
 def _host(settings: NodeSettings) -> Host:
     name, ssh = NodeName(settings.name), settings.ssh
+    become = () if _is_root(settings) else settings.postgres.become
     if settings.transport == "local":
-        return LocalHost(name, monotonic)
+        return LocalHost(name, monotonic, become)
     if ssh.key_file is None or ssh.known_hosts is None:
         raise ValueError("transport ssh without key_file and known_hosts")
     return SshHost(
@@ -63,6 +130,7 @@ def _host(settings: NodeSettings) -> Host:
             key_file=ssh.key_file,
             known_hosts=ssh.known_hosts,
             connect_timeout_s=ssh.connect_timeout,
+            become=become,
         ),
         monotonic,
     )

@@ -17,6 +17,7 @@ from failoverd.config.messages import ConfigurationErrors
 from failoverd.core.events import OperatorFailover, OperatorPause, OperatorResume, Trigger
 from failoverd.core.states import Paused
 from failoverd.daemon import clock
+from failoverd.daemon.agent_check import serve_agent_checks
 from failoverd.daemon.control import serve_control
 from failoverd.daemon.fleet import Fleet
 from failoverd.daemon.journal import Journal
@@ -94,6 +95,7 @@ class Service:
                 beside = [
                     group.create_task(self._serve(runners)),
                     group.create_task(self._tell_systemd()),
+                    group.create_task(serve_agent_checks(self._fleet.agent_checks())),
                 ]
                 runners.append(await serve_control(self._fleet, self._control_socket))
                 log.logger().info("failoverd is running", control_socket=str(self._control_socket))
@@ -137,7 +139,7 @@ class Service:
             lines = []
             for name, supervisor in self._fleet.supervisors.items():
                 status = self._fleet.status(name)
-                lines.append(f"{name}: {status['state']}: {status['sentence']}")
+                lines.append(f"{name}: {status['sentence']}")
                 if self._stopping and supervisor.in_procedure:
                     lines.append("finishing the failover before it stops")
                     notify("EXTEND_TIMEOUT_USEC=30000000")

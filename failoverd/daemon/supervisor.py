@@ -1,39 +1,62 @@
 """One cluster: one queue, one consumer; journal with fsync, then effects.
 
 Polls, replies, signals, commands and deadlines are all events. `step` is never awaited
-and nothing is locked. Whoever performs an effect answers exactly once, within its
-deadline; what nobody expected is a bug, ends the daemon, and the journal resumes it.
+and needs no lock; what changes a standby's settings is done one after the other.
+Whoever performs an effect answers exactly once, within its deadline; what nobody
+expected is a bug, ends the daemon, and the journal resumes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from failoverd.core.diagnosis import ROW_OF, Calls
-from failoverd.core.effects import Effect, node_of
-from failoverd.core.events import Command, EffectFailed, Event, Observed, Replied, Woke
-from failoverd.core.incident import Entry, describe
-from failoverd.core.machine import TWO_LOOKS_APART_S, effects, step
-from failoverd.core.model import ClusterView, Evidence, Instant, NodeName, NodeReport
+from failoverd.core.dead_man import Phase
+from failoverd.core.effects import Effect, Salvage, Unfence, node_of
+from failoverd.core.events import (
+    Command,
+    DaemonStops,
+    EffectFailed,
+    Event,
+    Observed,
+    Progressed,
+    Replied,
+    Woke,
+)
+from failoverd.core.incident import Entry
+from failoverd.core.model import ClusterView, Epoch, Evidence, Instant, NodeName, NodeReport
 from failoverd.core.operator import in_procedure, refusal
-from failoverd.core.policy import Policy
+from failoverd.core.policy import Policy, TargetName
 from failoverd.core.situation import Machine
-from failoverd.core.states import Blocked, Paused, Suspect, Watching
+from failoverd.core.states import Blocked, Salvaging
 from failoverd.daemon import clock
+from failoverd.daemon.course import (
+    JOURNAL_RETRY_S,
+    Ask,
+    Course,
+    Saw,
+    Write,
+    Written,
+    line_of,
+)
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.loop_lag import LoopLag
+from failoverd.daemon.renewals import Renewal, Renewals
+from failoverd.daemon.rounds import Rounds
+from failoverd.daemon.targets import TargetLooks, close_ways
 from failoverd.effect.perform import perform
-from failoverd.effect.world import Node, World
-from failoverd.probe.node import Attention, NodeProbe
+from failoverd.effect.wal import WalOnDisk
+from failoverd.effect.way import Way
+from failoverd.effect.world import HostClock, Node, World
 from failoverd.record.record import Record
 
 HOST_LOOK_EVERY_S = 10.0
-JOURNAL_RETRY_S = 1.0
 EFFECT_GRACE_S = 15.0
+LET_GO_WITHIN_S = 5.0
+"""A daemon that stops waits so long for its dead-man to be disarmed; it disarms itself later."""
 
 
 class Observer(Protocol):
@@ -45,7 +68,11 @@ class Observer(Protocol):
 
     def probed(self, cluster: str, report: NodeReport) -> None: ...
 
+    def renewed(self, cluster: str, outcome: Renewal, why: str) -> None: ...
+
     def journal_failed(self, cluster: str, error: JournalFailed) -> None: ...
+
+    def journal_works(self, cluster: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -62,23 +89,13 @@ class Reload:
 
     policy: Policy
     nodes: Mapping[NodeName, Node]
-
-
-@dataclass(slots=True)
-class _Watch:
-    """The rounds of one node."""
-
-    probe: NodeProbe
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
-    host_looked_at: Instant | None = None
-    fresh_at: Instant | None = None
-    wrote_at: Instant | None = None
+    targets: Mapping[TargetName, Way]
 
 
 class Supervisor:
     """Watches one cluster and acts on it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what surrounds it
         self,
         name: str,
         policy: Policy,
@@ -87,23 +104,34 @@ class Supervisor:
         journal: Journal,
         observer: Observer,
         lag: LoopLag,
+        *,
+        targets: Mapping[TargetName, Way] | None = None,
     ) -> None:
         self.name = name
         self.policy = policy
-        self.machine = machine
+        self._course = Course(name, machine)
         self._nodes = nodes
+        self._targets = targets or {}
+        self._target_looks = TargetLooks(self._world)
         self._journal = journal
         self._observer = observer
-        self._lag = lag
         self._queue: asyncio.Queue[Event | _Ask | Reload | None] = asyncio.Queue()
-        self._reports: dict[NodeName, NodeReport] = {}
-        self._watches: dict[NodeName, _Watch] = {}
-        self._asked: set[tuple[int, Effect]] = set()
-        self._doubt = False
-        self._wake_at: Instant | None = None
+        self._rounds = Rounds(nodes, lag, lambda: (self.machine, self.policy), self._looked)
+        self._lines: dict[str, asyncio.Lock] = {}
+        self._salvaging: set[asyncio.Task[None]] = set()
+        self._clocks: dict[NodeName, HostClock] = {}
+        self._frozen_at: dict[tuple[NodeName, Epoch], Instant] = {}
+        self._renewals = Renewals(
+            nodes, lambda: self.machine, journal.identity, self._queue.put_nowait, self._renewed
+        )
+        self._wal: dict[NodeName, WalOnDisk] = {}
         self._stopping = False
         self._pending: Reload | None = None
         self.stepped_at = clock.monotonic()
+
+    @property
+    def machine(self) -> Machine:
+        return self._course.machine
 
     # What others may ask of it.
 
@@ -113,13 +141,17 @@ class Supervisor:
         self._queue.put_nowait(_Ask(command, answer))
         return await answer
 
-    def reload(self, policy: Policy, nodes: Mapping[NodeName, Node]) -> None:
+    def reload(self, reload: Reload) -> None:
         """Go on with another configuration; during a failover, after it."""
-        self._queue.put_nowait(Reload(policy, nodes))
+        self._queue.put_nowait(reload)
 
     def request_stop(self) -> None:
         self._stopping = True
         self._queue.put_nowait(None)
+
+    @property
+    def nodes(self) -> Mapping[NodeName, Node]:
+        return self._nodes
 
     @property
     def in_procedure(self) -> bool:
@@ -138,37 +170,30 @@ class Supervisor:
             if pending is not None:
                 await self._replace(pending)
             async with asyncio.TaskGroup() as group:
-                rounds = [group.create_task(self._watch(name)) for name in self._open()]
+                beside = [*self._rounds.begin(group), *self._target_looks.begin(group)]
+                beside.append(group.create_task(self._renewals.run()))
                 await self._consume(group)
-                for task in rounds:
+                await self._let_go(group)
+                for task in beside:
                     task.cancel()
-            await self._close_probes()
+            await self._rounds.close()
         for node in self._nodes.values():
             await node.host.close()
+        await close_ways(self._targets)
 
     async def _replace(self, reload: Reload) -> None:
         for node in self._nodes.values():
             await node.host.close()
+        await close_ways(self._targets)
         self.policy = reload.policy
         self._nodes = reload.nodes
-        self._reports = {n: r for n, r in self._reports.items() if n in reload.nodes}
-
-    def _open(self) -> list[NodeName]:
-        for name, node in self._nodes.items():
-            hurry = asyncio.Event()
-            probe = NodeProbe(
-                name, node.address, node.host, node.arguments, clock.monotonic, hurry.set
-            )
-            self._watches[name] = _Watch(probe, hurry)
-        return list(self._watches)
-
-    async def _close_probes(self) -> None:
-        watches, self._watches = self._watches, {}
-        await asyncio.gather(*(watch.probe.close() for watch in watches.values()))
+        self._targets = reload.targets
+        self._rounds.nodes = reload.nodes
+        self._renewals.nodes = reload.nodes
 
     async def _consume(self, group: asyncio.TaskGroup) -> None:
         """The one consumer. Returns when it may stop, or when a reload may be taken up."""
-        self._start_effects(group, effects(self.machine))
+        self._start_effects(group, self._course.resume(self.policy))
         while not (self._stopping and self._may_stop):
             if self._pending is not None and self._may_stop:
                 return
@@ -187,10 +212,32 @@ class Supervisor:
                 case _:
                     await self._step_or_keep(event, group)
 
+    async def _let_go(self, group: asyncio.TaskGroup) -> None:
+        """A daemon that stops in good order leaves no dead-man behind that nobody renews."""
+        if not (self._stopping and self._owes_disarming):
+            return
+        if not await self._step(DaemonStops(), group):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LET_GO_WITHIN_S):
+                while self._owes_disarming:
+                    event = await self._queue.get()
+                    if isinstance(event, Replied):
+                        await self._step(event, group)
+                    elif isinstance(event, _Ask):
+                        event.answer.set_result("the daemon stops")
+
+    @property
+    def _owes_disarming(self) -> bool:
+        """Until it was tried once since it is to be."""
+        armed = self.machine.dead_man
+        return armed is not None and not (armed.phase is Phase.DISARMING and armed.failed)
+
     async def _next(self) -> Event | _Ask | Reload | None:
-        if self._wake_at is None:
+        wake_at = self._course.wake_at
+        if wake_at is None:
             return await self._queue.get()
-        delay = max(0.0, self._wake_at - clock.monotonic())
+        delay = max(0.0, wake_at - clock.monotonic())
         try:
             async with asyncio.timeout(delay):
                 return await self._queue.get()
@@ -206,141 +253,113 @@ class Supervisor:
 
     async def _step(self, event: Event, group: asyncio.TaskGroup) -> bool:
         """Decide, journal, then act. False: the journal failed, and nothing was done."""
-        before, now = self.machine, clock.now()
-        decided = step(before, event, now, self.policy)
-        entry = describe(before, event, decided.machine, self.policy)
-        if entry is not None:
-            record = Record(self.name, now.wall, decided.machine.epoch, entry, decided.machine)
+        primary = self.machine.memory.primary
+        turn = self._course.turn(event, clock.now(), self.policy)
+        done, written = False, None
+        while True:
             try:
-                await self._journal.append(record)
-            except JournalFailed as error:
-                self._observer.journal_failed(self.name, error)
-                self._wake_at = Instant(clock.monotonic() + JOURNAL_RETRY_S)
-                return False
-        self.machine = decided.machine
-        self._wake_at = decided.wake_at
+                due = turn.send(written)
+            except StopIteration as end:
+                done = bool(end.value)
+                break
+            match due:
+                case Write(record=record):
+                    written = await self._written(record)
+                case Saw():
+                    self.stepped_at = clock.monotonic()
+                    self._observer.stepped(self.name, due.before, due.event, due.after, due.entry)
+                case Ask():
+                    if not isinstance(self.machine.state, Salvaging):
+                        self._end_salvage()
+                    self._start_effects(group, due)
         self.stepped_at = clock.monotonic()
-        self._observer.stepped(self.name, before, event, decided.machine, entry)
-        self._start_effects(group, decided.effects)
-        if before.memory.primary != decided.machine.memory.primary:
-            self._look_at_everyone()
-        self._hasten()
-        return True
+        if done and primary != self.machine.memory.primary:
+            self._rounds.look_at_everyone()
+            self._target_looks.hasten()
+        if done:
+            self._rounds.hasten()
+        return done
 
-    def _start_effects(self, group: asyncio.TaskGroup, wanted: tuple[Effect, ...]) -> None:
-        visit = self.machine.visit
-        self._asked = {key for key in self._asked if key[0] == visit}
-        for effect in wanted:
-            if (visit, effect) not in self._asked:
-                self._asked.add((visit, effect))
-                group.create_task(self._perform(visit, effect))
+    async def _written(self, record: Record) -> Written:
+        failing = self._course.journal_failing
+        try:
+            await self._journal.append(record)
+        except JournalFailed as error:
+            if not failing:
+                self._observer.journal_failed(self.name, error)
+            return Written(f"the journal cannot be written: {error}", clock.monotonic())
+        if failing:
+            self._observer.journal_works(self.name)
+        return Written("", clock.monotonic())
 
-    async def _perform(self, visit: int, effect: Effect) -> None:
-        world = World(
+    def _looked(self, report: NodeReport, view: ClusterView) -> None:
+        self._observer.probed(self.name, report)
+        failing = self._course.journal_failing
+        before = self.machine.view.report(report.name)
+        if (report.heard, report.host.look.ok) > (before.heard, before.host.look.ok):
+            # Whoever is back may have brought an address along.
+            self._target_looks.hasten()
+        view = replace(view, journal_failing=failing)
+        self._queue.put_nowait(Observed(view, self._target_looks.seen))
+
+    def _renewed(self, outcome: Renewal, why: str) -> None:
+        self._observer.renewed(self.name, outcome, why)
+
+    def _start_effects(self, group: asyncio.TaskGroup, ask: Ask) -> None:
+        for effect in ask.effects:
+            line = line_of(effect)
+            if line is not None:
+                group.create_task(self._perform_in_line(ask.visit, effect, line))
+                continue
+            task = group.create_task(self._perform(ask.visit, effect))
+            if isinstance(effect, Salvage):
+                self._salvaging.add(task)
+                task.add_done_callback(self._salvaging.discard)
+
+    def _end_salvage(self) -> None:
+        """Nobody waits for it any more: nothing is written for an incident that has gone on."""
+        for task in self._salvaging:
+            task.cancel()
+
+    async def _perform_in_line(self, visit: int, effect: Effect, line: str) -> None:
+        try:
+            async with self._lines.setdefault(line, asyncio.Lock()):
+                await self._perform(visit, effect)
+        finally:
+            self._course.answered(effect)
+
+    def _world(self) -> World:
+        return World(
             nodes=self._nodes,
             memory=self.machine.memory,
+            view=self.machine.view,
             limits=self.policy.limits,
             monotonic=clock.monotonic,
+            boottime=clock.boottime,
             poll_timeout_s=self.policy.timeout_s,
+            owner=self._journal.identity,
+            clocks=self._clocks,
+            targets=self._targets,
+            cluster=self.name,
+            dead_man=self._renewals.dead_man,
+            frozen_at=self._frozen_at,
+            wal=self._wal,
         )
+
+    async def _perform(self, visit: int, effect: Effect) -> None:
         limits = self.policy.limits
-        longest = max(limits.fence_s, limits.promote_s, limits.confirm_s) + EFFECT_GRACE_S
+        rungs_s = sum(rung.timeout_s for rung in self._nodes[node_of(effect)].rungs)
+        starts_s = limits.start_s if isinstance(effect, Unfence) else 0.0
+        steps = (limits.fence_s, limits.salvage_s, limits.promote_s + starts_s)
+        longest = max(*steps, limits.confirm_s, limits.checkpoint_s) + rungs_s + EFFECT_GRACE_S
+
+        def progress(done: int, of: int) -> None:
+            self._queue.put_nowait(Progressed(visit, done, of))
+
         try:
             async with asyncio.timeout(longest):
-                result = await perform(effect, world)
+                result = await perform(effect, replace(self._world(), progress=progress))
         except TimeoutError:
             sentence = f"no answer from {node_of(effect)} in {longest:.0f} s: unknown"
             result = EffectFailed("timed_out", Evidence(sentence))
         self._queue.put_nowait(Replied(visit, effect, result))
-
-    # The rounds.
-
-    async def _watch(self, name: NodeName) -> None:
-        """Keeps its beat: a slow or hung node never delays another."""
-        watch = self._watches[name]
-        beat = clock.monotonic()
-        while True:
-            watch.hurry.clear()
-            report = await watch.probe.round(
-                self._attention(name, watch), self._raise_doubt, self._was_ours
-            )
-            self._reports[name] = report
-            if name == self.machine.memory.primary:
-                self._doubt = not (report.held.ok and report.fresh.ok)
-            self._observer.probed(self.name, report)
-            self._queue.put_nowait(Observed(self._view()))
-            beat = Instant(max(beat + self.policy.interval_s, clock.monotonic()))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, beat - clock.monotonic())):
-                    await watch.hurry.wait()
-
-    def _view(self) -> ClusterView:
-        ours = [report.ours for report in self._reports.values()]
-        return ClusterView(dict(self._reports), bool(ours) and all(ours))
-
-    def _attention(self, name: NodeName, watch: _Watch) -> Attention:
-        primary = self.machine.memory.primary
-        moment = clock.monotonic()
-        calm = isinstance(self.machine.state, (Watching, Paused))
-        host = (
-            watch.host_looked_at is None
-            or moment - watch.host_looked_at >= HOST_LOOK_EVERY_S
-            or name not in self.machine.memory.calibrations
-            or not calm
-        )
-        if host:
-            watch.host_looked_at = moment
-        write = self.policy.write_check and name == primary and self._write_due(watch, moment)
-        node = self._nodes.get(primary) if primary is not None else None
-        address = node.address if node is not None else None
-        return Attention(
-            is_primary=name == primary,
-            in_doubt=self._doubt or not calm,
-            host=host,
-            fresh=self._fresh_due(watch, moment),
-            write_check=write,
-            primary_address=(address.host, address.port) if address is not None else None,
-            timeout_s=self.policy.timeout_s,
-        )
-
-    def _fresh_due(self, watch: _Watch, moment: Instant) -> bool:
-        # A round that begins a little early on its beat is not one too few.
-        every = self.policy.fresh_interval_s - self.policy.interval_s / 2
-        if watch.fresh_at is not None and moment - watch.fresh_at < every:
-            return False
-        watch.fresh_at = moment
-        return True
-
-    def _write_due(self, watch: _Watch, moment: Instant) -> bool:
-        every = self.policy.write_check_interval_s
-        if not self._doubt and watch.wrote_at is not None and moment - watch.wrote_at < every:
-            return False
-        watch.wrote_at = moment
-        return True
-
-    def _raise_doubt(self) -> None:
-        """The primary hesitates: the standbys and their hosts are asked at once."""
-        if self._doubt:
-            return
-        self._doubt = True
-        for name, watch in self._watches.items():
-            if name != self.machine.memory.primary:
-                watch.hurry.set()
-
-    def _look_at_everyone(self) -> None:
-        for watch in self._watches.values():
-            watch.hurry.set()
-
-    def _was_ours(self, began: Instant) -> bool:
-        return self._lag.worst_since(began) > self.policy.timeout_s / 4
-
-    def _hasten(self) -> None:
-        """The second of two conclusive looks does not wait for the beat."""
-        state, primary = self.machine.state, self.machine.memory.primary
-        if not isinstance(state, Suspect) or primary not in self._watches:
-            return
-        if ROW_OF[state.diagnosis].calls is not Calls.AFTER_TWO_LOOKS or not self.policy.fast_path:
-            return
-        delay = state.looked_at + TWO_LOOKS_APART_S - clock.monotonic()
-        hurry: Callable[[], None] = self._watches[primary].hurry.set
-        asyncio.get_running_loop().call_later(max(0.0, delay), hurry)

@@ -35,7 +35,7 @@ from failoverd.demo.stage import (
 )
 from failoverd.demo.watched import Sample
 
-_READY_LIMIT_S = 15
+_READY_LIMIT_S = 60
 _FAILOVER_LIMIT_S = 30
 _REPORT_LIMIT_S = 3
 _WARM_UP_COMMITS = 200

@@ -165,7 +165,7 @@ def free_ports(count: int) -> tuple[int, ...]:
             each.close()
 
 
-def initdb(server: Server) -> None:
+def initdb(server: Server, *more: str) -> None:
     """A new cluster: superuser `postgres`, trusted on the socket, passwords needed over TCP."""
     program = server.binaries.directory / "initdb"
     run(
@@ -174,6 +174,7 @@ def initdb(server: Server) -> None:
             program,
             *("-D", server.data_dir, "-U", SUPERUSER, "--encoding=UTF8", "--locale=C"),
             *("--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"),
+            *more,
         ],
         timeout_s=60,
     )

@@ -79,7 +79,9 @@ async def _seen(
     sync_blocked = default.look.outcome is Outcome.TIMED_OUT
     if not default.ok and not sync_blocked:
         return f"a write failed: {default.look.outcome} {default.look.detail}"
-    lines, unreadable = await _server_log(world, node, runs)
+    (lines, unreadable), switch_point = await asyncio.gather(
+        _server_log(world, node, runs), _switch_point(world, node, timeline, runs)
+    )
     return Confirmed(
         timeline=timeline,
         written_lsn=Lsn.parse(role.row["written_lsn"]),
@@ -87,6 +89,7 @@ async def _seen(
         server_log=lines,
         server_log_unreadable=unreadable,
         evidence=runs.evidence(f"{node.name} is the primary on timeline {timeline} and writes"),
+        switch_point=switch_point,
     )
 
 
@@ -102,3 +105,15 @@ async def _server_log(world: World, node: Node, runs: Runs) -> tuple[tuple[str, 
     ]
     starts = [n for n, line in enumerate(lines) if "received promote request" in line]
     return tuple(lines[starts[-1] :] if starts else lines[-4:]), ""
+
+
+async def _switch_point(world: World, node: Node, timeline: Timeline, runs: Runs) -> Lsn | None:
+    """Where the new timeline left the old one, by its own history file."""
+    arguments = {**world.arguments(node), "timeline": str(timeline)}
+    answer = await node.host.call("history", arguments, timeout_s=world.limits.freeze_s)
+    runs.add(answer)
+    parents = answer.fields.get("parent", ()) if answer.done else ()
+    try:
+        return Lsn.parse(parents[-1].split()[1]) if parents else None
+    except (ValueError, IndexError):
+        return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 
 from failoverd.core.effects import Freeze, ReadSettings, Thaw
-from failoverd.core.events import EffectFailed, FrozenAt, SettingsRead, Thawed
+from failoverd.core.events import FROZEN_ALREADY, EffectFailed, FrozenAt, SettingsRead, Thawed
 from failoverd.core.model import Frozen, Lsn, SavedSettings, Timeline
-from failoverd.effect.world import Runs, World, act, look, why
+from failoverd.effect.world import Runs, World, act_now, note_clock, why
 from failoverd.transport.host import HostAnswer
 
 SETTINGS = (
@@ -22,9 +22,13 @@ async def read_settings(effect: ReadSettings, world: World) -> SettingsRead | Ef
     """What a freeze would overwrite. Changes nothing."""
     runs = Runs()
     node = world.nodes[effect.node]
+    asked_at = world.monotonic()
     answer = runs.add(
         await node.host.call("settings", world.arguments(node), timeout_s=world.limits.freeze_s)
     )
+    note_clock(world, node, answer, asked_at)
+    if answer.field("already_frozen") == "yes":
+        return EffectFailed(FROZEN_ALREADY, runs.evidence(f"its settings: {why(answer)}"))
     if not answer.done:
         return EffectFailed("not_read", runs.evidence(f"its settings: {why(answer)}"))
     saved = SavedSettings(tuple((name, _saved(answer, name)) for name in SETTINGS))
@@ -41,12 +45,7 @@ async def freeze(effect: Freeze, world: World) -> FrozenAt | EffectFailed:
     """The standby follows nobody, and its position stands still."""
     runs = Runs()
     node = world.nodes[effect.node]
-    answer, facts = await look(world, node, runs)
-    if facts is None:
-        return EffectFailed("not_frozen", runs.evidence(f"its host: {why(answer)}"))
-    answer = runs.add(
-        await act(world, node, "freeze", facts, effect.epoch, {}, world.limits.freeze_s)
-    )
+    answer = await act_now(world, node, "freeze", effect.epoch, {}, world.limits.freeze_s, runs)
     if not answer.done:
         return EffectFailed("not_frozen", runs.evidence(f"it could not be frozen: {why(answer)}"))
     try:
@@ -54,6 +53,7 @@ async def freeze(effect: Freeze, world: World) -> FrozenAt | EffectFailed:
         timeline = Timeline(int(answer.field("timeline") or "0"))
     except ValueError:
         return EffectFailed("not_frozen", runs.evidence("its position was not understood"))
+    world.frozen_at[node.name, effect.epoch] = world.boottime()
     frozen = Frozen(node.name, position, timeline, effect.saved)
     return FrozenAt(frozen, runs.evidence(f"{node.name} stands still at {position}"))
 
@@ -62,14 +62,10 @@ async def thaw(effect: Thaw, world: World) -> Thawed | EffectFailed:
     """Its own settings are in force again."""
     runs = Runs()
     node = world.nodes[effect.node]
-    answer, facts = await look(world, node, runs)
-    if facts is None:
-        return EffectFailed("not_thawed", runs.evidence(f"its host: {why(answer)}"))
-    answer = runs.add(
-        await act(
-            world, node, "thaw", facts, effect.epoch, _restore(effect.saved), world.limits.freeze_s
-        )
-    )
+    restore = _restore(effect.saved)
+    for key in [key for key in world.frozen_at if key[0] == node.name]:
+        del world.frozen_at[key]
+    answer = await act_now(world, node, "thaw", effect.epoch, restore, world.limits.freeze_s, runs)
     if not answer.done:
         return EffectFailed("not_thawed", runs.evidence(f"it could not be thawed: {why(answer)}"))
     return Thawed(runs.evidence(f"{node.name} has its own settings again"))

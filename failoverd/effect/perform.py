@@ -5,24 +5,48 @@ from __future__ import annotations
 from typing import assert_never
 
 from failoverd.core.effects import (
+    ArmDeadMan,
+    Checkpoint,
+    CloseTarget,
     Confirm,
+    DisarmDeadMan,
     Effect,
+    Equip,
     Fence,
     Freeze,
+    KeepDown,
+    MeasureDivergence,
+    MeasureLoss,
     Promote,
+    Quarantine,
     ReadSettings,
     Redirect,
+    Rejoin,
+    Repoint,
+    Retire,
     Salvage,
+    SetSynchronous,
     Thaw,
     Unfence,
     Unguard,
 )
-from failoverd.core.events import NotConfigured, Result
-from failoverd.core.model import Evidence
+from failoverd.core.events import Result
 from failoverd.effect.confirm import confirm
-from failoverd.effect.fence import fence
+from failoverd.effect.dead_man import watch_over
+from failoverd.effect.divergence import measure_divergence
+from failoverd.effect.equip import equip
+from failoverd.effect.fence.ladder import fence
 from failoverd.effect.freeze import freeze, read_settings, thaw
+from failoverd.effect.keep_down import keep_down
+from failoverd.effect.measure import measure
 from failoverd.effect.promote import promote
+from failoverd.effect.quarantine import quarantine
+from failoverd.effect.redirect.target import close_target, redirect
+from failoverd.effect.rejoin import checkpoint, rejoin
+from failoverd.effect.repoint import repoint
+from failoverd.effect.retire import retire
+from failoverd.effect.salvage import salvage
+from failoverd.effect.synchronous import set_synchronous
 from failoverd.effect.unfence import unfence, unguard
 from failoverd.effect.world import World
 
@@ -39,15 +63,74 @@ async def perform(effect: Effect, world: World) -> Result:
         case Thaw():
             return await thaw(effect, world)
         case Salvage():
-            return NotConfigured(Evidence("salvage: not configured in this version"))
+            return await salvage(effect, world)
+        case MeasureLoss():
+            return await measure(effect, world)
         case Promote():
             return await promote(effect, world)
         case Confirm():
             return await confirm(effect, world)
         case Redirect():
-            return NotConfigured(Evidence("redirect: not configured"))
+            return await redirect(effect, world)
+        case CloseTarget():
+            return await close_target(effect, world)
+        case Unguard() | Unfence() | Quarantine() | KeepDown() | Rejoin() | Checkpoint():
+            return await _on_old_primary(effect, world)
+        case (
+            Repoint()
+            | Retire()
+            | Equip()
+            | ArmDeadMan()
+            | DisarmDeadMan()
+            | MeasureDivergence()
+            | SetSynchronous()
+        ):
+            return await _upkeep(effect, world)
+    assert_never(effect)
+
+
+async def _on_old_primary(
+    effect: Unguard | Unfence | Quarantine | KeepDown | Rejoin | Checkpoint, world: World
+) -> Result:
+    """What is done to whoever was, or soon was, the primary."""
+    match effect:
         case Unguard():
             return await unguard(effect, world)
         case Unfence():
             return await unfence(effect, world)
+        case Quarantine():
+            return await quarantine(effect, world)
+        case KeepDown():
+            return await keep_down(effect, world)
+        case Rejoin():
+            return await rejoin(effect, world)
+        case Checkpoint():
+            return await checkpoint(effect, world)
+    assert_never(effect)
+
+
+async def _upkeep(
+    effect: Repoint
+    | Retire
+    | Equip
+    | ArmDeadMan
+    | DisarmDeadMan
+    | MeasureDivergence
+    | SetSynchronous,
+    world: World,
+) -> Result:
+    """What is done beside the procedure."""
+    match effect:
+        case Repoint():
+            return await repoint(effect, world)
+        case Retire():
+            return await retire(effect, world)
+        case Equip():
+            return await equip(effect, world)
+        case ArmDeadMan() | DisarmDeadMan():
+            return await watch_over(effect, world)
+        case MeasureDivergence():
+            return await measure_divergence(effect, world)
+        case SetSynchronous():
+            return await set_synchronous(effect, world)
     assert_never(effect)

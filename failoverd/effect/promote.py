@@ -10,14 +10,21 @@ from __future__ import annotations
 import asyncio
 
 from failoverd.core.effects import Promote
-from failoverd.core.events import EffectFailed, Promoted, StillAlive
-from failoverd.core.model import PROOF_LIFETIME_S, Look, Outcome
-from failoverd.effect.fence import LAST_LOOK_S, ROLE
-from failoverd.effect.world import Node, Runs, World, act, ask, look, open_session, why
+from failoverd.core.events import REPLAYING, EffectFailed, Promoted, StillAlive
+from failoverd.core.model import PROOF_LIFETIME_S, Look, Outcome, ProofKind
+from failoverd.effect.fence.power_off import still_off
+from failoverd.effect.last_look import ROLE, serves
+from failoverd.effect.readers import Readers
+from failoverd.effect.synchronous import put
+from failoverd.effect.world import Node, Runs, World, act_now, open_session, why
 from failoverd.transport.postgres import SqlSession
 
 LOOK_EVERY_S = 0.005
 ASK_EVERY_S = 0.1
+MAY_NOT = "(42501)"
+"""The role lacks the right. Source: PostgreSQL documentation, "PostgreSQL Error Codes"."""
+RECOVERY_IS_OVER = "(55000)"
+"""What pg_promote says where recovery ended after its own guard had looked."""
 
 GUARDED = """
 select pg_is_in_recovery() as in_recovery,
@@ -37,15 +44,13 @@ async def promote(effect: Promote, world: World) -> Promoted | StillAlive | Effe
         return EffectFailed("stale_proof", runs.evidence("the fence proof is of another epoch"))
     node = world.nodes[effect.candidate]
     old = world.nodes[effect.proof.node]
-    last_look, (opened, session) = await asyncio.gather(
-        ask(world, old, ROLE, timeout_s=min(LAST_LOOK_S, world.poll_timeout_s)),
-        open_session(world, node, world.poll_timeout_s),
+    void, (opened, session) = await asyncio.gather(
+        _void(effect, world, old, runs), open_session(world, node, world.poll_timeout_s)
     )
-    runs.add_sql(old.name, ROLE, last_look.look, f"in_recovery={last_look.row.get('in_recovery')}")
-    if last_look.ok and not last_look.row["in_recovery"]:
+    if void is not None:
         if session is not None:
             await session.close()
-        return StillAlive(runs.evidence(f"{old.name} takes writes: its fence is void"))
+        return StillAlive(runs.evidence(void))
     if session is None:
         runs.add_sql(node.name, "connect", opened)
         return EffectFailed("no_answer", runs.evidence(f"{node.name} does not answer"))
@@ -53,6 +58,29 @@ async def promote(effect: Promote, world: World) -> Promoted | StillAlive | Effe
         return await _ask_until_promoted(effect, world, node, session, runs)
     finally:
         await session.close()
+
+
+async def _void(effect: Promote, world: World, old: Node, runs: Runs) -> str | None:
+    """Why nobody may be promoted now: at every node, since a daemon may have slept meanwhile.
+
+    What was turned off may have been turned on again.
+    """
+    powered_off = effect.proof.kind is ProofKind.POWERED_OFF
+    others = [node for name, node in sorted(world.nodes.items()) if name != effect.candidate]
+    off, *served = await asyncio.gather(
+        still_off(world, old, runs) if powered_off else _yes(),
+        *(serves(world, node, runs) for node in others),
+    )
+    for node, writes in zip(others, served, strict=True):
+        if writes and node is old:
+            return f"{old.name} takes writes: its fence is void"
+        if writes:
+            return f"{node.name} takes writes: somebody has promoted it"
+    return None if off else f"no fence agent says that {old.name} is still off: its fence is void"
+
+
+async def _yes() -> bool:
+    return True
 
 
 async def _ask_until_promoted(
@@ -66,19 +94,22 @@ async def _ask_until_promoted(
         f"failoverd_frozen_{effect.epoch}",
     )
     accepted = False
+    readers = Readers()
+    if effect.synchronous is not None:
+        await _name_standbys(effect, world, node, session, runs)
     while world.monotonic() < deadline:
         answer = await session.row(GUARDED, *arguments, timeout_s=world.poll_timeout_s)
         if answer.ok and not answer.row["in_recovery"]:
             return _promoted(node, runs, began, answer.look)
-        if answer.look.outcome is Outcome.REJECTED and "permission denied" in answer.look.detail:
+        if answer.look.outcome is Outcome.MISCONFIGURED and MAY_NOT in answer.look.detail:
             runs.add_sql(node.name, "pg_promote", answer.look)
             if not await _promote_by_host(effect, world, node, runs):
                 return EffectFailed("refused", runs.evidence("neither SQL nor host may promote"))
             accepted = True
-        elif not answer.ok:
+        elif not answer.ok and RECOVERY_IS_OVER not in answer.look.detail:
             runs.add_sql(node.name, "pg_promote", answer.look)
             return EffectFailed("no_answer", runs.evidence(f"{answer.look.outcome}: unknown"))
-        elif answer.row["asked"] is None and not accepted:
+        elif answer.ok and answer.row["asked"] is None and not accepted:
             runs.add_sql(node.name, "pg_promote, guarded", answer.look, "refused by its guard")
             return EffectFailed("refused", runs.evidence(_refused(node)))
         if answer.ok and answer.row["asked"] is not None and not accepted:
@@ -86,7 +117,45 @@ async def _ask_until_promoted(
             accepted = True
         if await _left_recovery(world, session):
             return _promoted(node, runs, began, answer.look)
-    return EffectFailed("pending", runs.evidence(f"{node.name} was asked and is still in recovery"))
+        await readers.end(effect, world, node, session, runs)
+    return await _pending(world, node, session, runs)
+
+
+NAMES = "select current_setting('synchronous_standby_names') as names"
+
+
+async def _name_standbys(
+    effect: Promote, world: World, node: Node, session: SqlSession, runs: Runs
+) -> None:
+    """So that no commit on it waits for the dead; where it fails, it is put right afterwards."""
+    found = await session.row(NAMES, timeout_s=world.poll_timeout_s)
+    if found.ok and found.row["names"] != effect.synchronous:
+        await put(effect.synchronous or "", effect.epoch, world, node, session, runs)
+
+
+BACKLOG = """
+select pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()),
+                       pg_last_wal_replay_lsn())::int8 as left,
+       pg_last_wal_replay_lsn()::text as at
+"""
+RATE_OVER_S = 0.5
+
+
+async def _pending(world: World, node: Node, session: SqlSession, runs: Runs) -> EffectFailed:
+    """Whether it gets on with its replay: then it is waited for; else it may be given up."""
+    first = await session.row(BACKLOG, timeout_s=world.poll_timeout_s)
+    await asyncio.sleep(RATE_OVER_S)
+    second = await session.row(BACKLOG, timeout_s=world.poll_timeout_s)
+    sentence = f"{node.name} was asked and is still in recovery"
+    if not (first.ok and second.ok) or second.row["at"] is None:
+        return EffectFailed("pending", runs.evidence(sentence))
+    done = first.row["left"] - second.row["left"]
+    left = f"{second.row['left']} bytes are left to replay"
+    if first.row["at"] == second.row["at"]:
+        return EffectFailed("pending", runs.evidence(f"{sentence}; replay stands still, {left}"))
+    seconds = second.row["left"] * RATE_OVER_S / done if done > 0 else 0.0
+    about = f", about {seconds:.0f} s" if seconds else ""
+    return EffectFailed(REPLAYING, runs.evidence(f"{sentence}; {left}{about}"))
 
 
 def _refused(node: Node) -> str:
@@ -111,12 +180,7 @@ async def _left_recovery(world: World, session: SqlSession) -> bool:
 
 async def _promote_by_host(effect: Promote, world: World, node: Node, runs: Runs) -> bool:
     """`pg_ctl promote` as the owner of the data directory, where the role may not pg_promote."""
-    answer, facts = await look(world, node, runs)
-    if facts is None:
-        return False
-    answer = runs.add(
-        await act(world, node, "promote", facts, effect.epoch, {}, world.limits.freeze_s)
-    )
+    answer = await act_now(world, node, "promote", effect.epoch, {}, world.limits.freeze_s, runs)
     if not answer.done:
         runs.done.append(answer.run)
     return answer.done and not why(answer).startswith("unknown")

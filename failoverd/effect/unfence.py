@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
-from failoverd.core.effects import Unfence, Unguard
+from failoverd.core.effects import StopMode, Unfence, Unguard
 from failoverd.core.events import EffectFailed, Unfenced, Unguarded
 from failoverd.core.model import Guard
-from failoverd.effect.fence import ROLE
-from failoverd.effect.world import Node, Runs, World, act, ask, look, why
+from failoverd.effect.last_look import ROLE, serves
+from failoverd.effect.world import Node, Runs, World, act, ask, clock_in, look, why
 
 RETRY_S = 0.1
+START_GRACE_S = 5.0
+"""The host ends a start that takes too long itself, and says so."""
 
 
 async def unguard(effect: Unguard, world: World) -> Unguarded | EffectFailed:
     """Our guard is gone from the data directory; a guard of anybody else stays."""
+    return await _unguard(effect, world, {}, world.limits.freeze_s)
+
+
+async def _unguard(
+    effect: Unguard, world: World, more: Mapping[str, str], limit_s: float
+) -> Unguarded | EffectFailed:
     runs = Runs()
     node = world.nodes[effect.node]
     answer, facts = await look(world, node, runs)
@@ -25,9 +34,9 @@ async def unguard(effect: Unguard, world: World) -> Unguarded | EffectFailed:
     if facts.guard_epoch is not None and facts.guard_epoch > effect.epoch:
         return EffectFailed("not_unguarded", runs.evidence("its guard is of a newer incident"))
     # The guard names the incident that laid it, which may be older than the present epoch.
-    marker = {"incident": str(facts.guard_epoch or effect.epoch)}
+    marker = {"incident": str(facts.guard_epoch or effect.epoch), **more}
     answer = runs.add(
-        await act(world, node, "unguard", facts, effect.epoch, marker, world.limits.freeze_s)
+        await act(world, node, "unguard", clock_in(facts), effect.epoch, marker, limit_s)
     )
     if not answer.done:
         return EffectFailed("not_unguarded", runs.evidence(f"its guard stays: {why(answer)}"))
@@ -38,7 +47,14 @@ async def unfence(effect: Unfence, world: World) -> Unfenced | EffectFailed:
     """The old primary runs read-write again. Only where nobody was asked to promote."""
     runs = Runs()
     node = world.nodes[effect.node]
-    released = await unguard(Unguard(effect.node, effect.epoch), world)
+    writing = await _writing(world, node, runs)
+    if writing:
+        sentence = f"{' and '.join(writing)} takes writes: {node.name} is not started beside it"
+        return EffectFailed("others_write", runs.evidence(sentence))
+    # A unit with Restart= may have started it under our guard, as a standby of nobody.
+    stops = {"mode": str(StopMode.FAST), "fast_seconds": "5"}
+    asked = Unguard(effect.node, effect.epoch)
+    released = await _unguard(asked, world, stops, world.limits.fence_s)
     if isinstance(released, EffectFailed):
         return released
     runs.done.extend(released.evidence.runs)
@@ -46,12 +62,20 @@ async def unfence(effect: Unfence, world: World) -> Unfenced | EffectFailed:
     if facts is None:
         return EffectFailed("not_started", runs.evidence(f"its host: {why(answer)}"))
     if not facts.processes:
+        limit_s = world.limits.start_s + START_GRACE_S
         answer = runs.add(
-            await act(world, node, "start", facts, effect.epoch, {}, world.limits.promote_s)
+            await act(world, node, "start", clock_in(facts), effect.epoch, {}, limit_s)
         )
         if not answer.done:
             return EffectFailed("not_started", runs.evidence(f"not started: {why(answer)}"))
     return await _read_write(world, node, runs)
+
+
+async def _writing(world: World, node: Node, runs: Runs) -> list[str]:
+    """The last look, at every other node: another daemon may have promoted one meanwhile."""
+    others = world.standbys_of(node.name)
+    served = await asyncio.gather(*(serves(world, other, runs) for other in others))
+    return [other.name for other, serving in zip(others, served, strict=True) if serving]
 
 
 async def _read_write(world: World, node: Node, runs: Runs) -> Unfenced | EffectFailed:

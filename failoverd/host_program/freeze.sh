@@ -13,7 +13,9 @@ freeze_statements() {
 		'\endif' \
 		"select 'timeline=' || greatest((select received_tli from pg_stat_wal_receiver),
 			(select timeline_id from pg_control_checkpoint()),
-			(select min_recovery_end_timeline from pg_control_recovery()));" \
+			(select min_recovery_end_timeline from pg_control_recovery()),
+			(select max(('x' || substr(name, 1, 8))::bit(32)::int) from pg_ls_waldir()
+			  where name ~ '^[0-9A-F]{24}\$'));" \
 		"alter system set primary_slot_name = '$frozen';" \
 		"alter system set primary_conninfo = '';" \
 		'alter system set max_standby_archive_delay = 0;' \

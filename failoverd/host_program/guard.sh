@@ -3,27 +3,50 @@
 # Durable before anything is stopped.
 lay_guard() {
 	read_guard
-	laid=$(date +%s)
 	case $GUARD in
 	foreign) finish "$EXIT_FOREIGN_GUARD" foreign_guard "a standby.signal that is not ours lies in $DATA: a standby by right" ;;
-	ours)
-		# It has been there since it was first laid: a server started since then is a standby.
-		! is_number "$GUARD_LAID_AT" || laid=$GUARD_LAID_AT
-		;;
+	none) GUARD_LAID_AT='' GUARD_LAID_AT_UPTIME='' GUARD_BOOT_ID=$BOOT_ID ;;
 	esac
 	if [ "$GUARD" != ours ] || [ "$GUARD_EPOCH/$GUARD_INCIDENT" != "$FD_epoch/$FD_incident" ]; then
-		printf 'epoch=%s\nincident=%s\nboot_id=%s\nlaid_at_uptime=%s\nlaid_at=%s\n' \
-			"$FD_epoch" "$FD_incident" "$BOOT_ID" "$UPTIME" "$laid" >"$DATA/failoverd.guard.new" &&
-			sync "$DATA/failoverd.guard.new" &&
-			mv -f "$DATA/failoverd.guard.new" "$DATA/failoverd.guard" &&
-			: >>"$DATA/standby.signal" || return 1
-		[ "$ME" != 0 ] || chown "$OWNER:$GROUP" "$DATA/failoverd.guard" "$DATA/standby.signal" || return 1
+		{ write_marker || link_marker; } && true >>"$DATA/standby.signal" || return 1
+		[ "$ME" != 0 ] || chown -h "$OWNER:$GROUP" "$DATA/failoverd.guard" "$DATA/standby.signal" || return 1
 	fi
-	sync "$DATA/failoverd.guard" "$DATA/standby.signal" "$DATA"
+	[ -L "$DATA/failoverd.guard" ] || sync "$DATA/failoverd.guard" || return 1
+	sync "$DATA/standby.signal" "$DATA" || return 1
+	[ -n "$GUARD_LAID_AT" ] || note_laid
+}
+
+# Since when it has been there, after it is: a server started since then is a standby. Nothing is
+# lost with it: unwritten, or gone with a crash of the host, nobody is taken for one by it.
+note_laid() {
+	[ "$GUARD_BOOT_ID" = "$BOOT_ID" ] || return 0
+	read_boot
+	GUARD_LAID_AT=$(date +%s) GUARD_LAID_AT_UPTIME=$UPTIME
+	if [ -L "$DATA/failoverd.guard" ]; then
+		link_marker || :
+	else
+		printf 'laid_at_uptime=%s\nlaid_at=%s\n' "$GUARD_LAID_AT_UPTIME" "$GUARD_LAID_AT" >>"$DATA/failoverd.guard" || :
+	fi
+}
+
+write_marker() {
+	{
+		printf 'epoch=%s\nincident=%s\nboot_id=%s\n' "$FD_epoch" "$FD_incident" "$GUARD_BOOT_ID" &&
+			{
+				[ -z "$GUARD_LAID_AT" ] ||
+					printf 'laid_at_uptime=%s\nlaid_at=%s\n' "$GUARD_LAID_AT_UPTIME" "$GUARD_LAID_AT"
+			}
+	} >"$DATA/failoverd.guard.new" && sync "$DATA/failoverd.guard.new" &&
+		mv -f "$DATA/failoverd.guard.new" "$DATA/failoverd.guard"
+}
+
+# On a full disk.
+link_marker() {
+	link "$FD_epoch,$FD_incident,$GUARD_LAID_AT,$GUARD_LAID_AT_UPTIME,${GUARD_BOOT_ID%%-*}" "$DATA/failoverd.guard"
 }
 
 guard_or_finish() {
-	lay_guard 2>/dev/null || finish "$EXIT_NOT_DONE" not_guarded "the guard could not be written in $DATA"
+	lay_guard 2>/dev/null || finish "$EXIT_NOT_DONE" not_guarded "the guard could not be written in $DATA: nothing was stopped"
 }
 
 verb_guard() {
@@ -35,7 +58,8 @@ verb_guard() {
 }
 
 # Ours only, and only where no server runs as a standby: it might be one by right by now, and
-# would start its next life as a primary.
+# would start its next life as a primary. With mode=fast what runs under this very guard (a unit
+# with Restart= has started it) is stopped first: it is to be a primary again.
 verb_unguard() {
 	may_act
 	read_guard
@@ -49,6 +73,9 @@ verb_unguard() {
 	[ -z "$FD_incident" ] || [ "$GUARD_INCIDENT" = "$FD_incident" ] ||
 		finish "$EXIT_FOREIGN_GUARD" foreign_guard "the guard is of incident $GUARD_INCIDENT, not $FD_incident"
 	scan
+	if [ -n "$PROCESSES" ] && [ "$FD_mode" = fast ] && runs_under_guard; then
+		stop_fast || finish "$EXIT_NOT_DONE" not_stopped "what runs under the guard did not stop"
+	fi
 	if [ -n "$PROCESSES" ]; then
 		recovering=$(echo 'select pg_is_in_recovery()' | sql)
 		[ "$recovering" = f ] ||

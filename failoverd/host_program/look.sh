@@ -28,7 +28,7 @@ read_control() {
 }
 
 parse_control() {
-	SYSTEM_IDENTIFIER='' CONTROL_STATE='' CONTROL_TIMELINE='' CHECKPOINT_LSN=''
+	SYSTEM_IDENTIFIER='' CONTROL_STATE='' CONTROL_TIMELINE='' CHECKPOINT_LSN='' WAL_SEGMENT='' WAL_BLOCK=''
 	IFS=$LINE_END
 	for line in $said; do
 		value=${line#*:}
@@ -38,6 +38,8 @@ parse_control() {
 		'Database cluster state:'*) CONTROL_STATE=$value ;;
 		"Latest checkpoint's TimeLineID:"*) CONTROL_TIMELINE=$value ;;
 		'Latest checkpoint location:'*) CHECKPOINT_LSN=$value ;;
+		'Bytes per WAL segment:'*) WAL_SEGMENT=$value ;;
+		'WAL block size:'*) WAL_BLOCK=$value ;;
 		esac
 	done
 	unset IFS
@@ -54,15 +56,23 @@ read_stat() {
 }
 
 # PROCESSES: those of PostgreSQL whose working directory is the data directory, PID:STATE:PARENT a
-# line. Zombies are nobody. Where a process of the owner cannot be looked into there is no answer:
+# line; and OTHER_MANAGER, which would undo a fence or be undone by it. Zombies are nobody. Where a process of the owner cannot be looked into there is no answer:
 # what is not seen is not absent.
 scan() {
 	[ -r /proc/self/stat ] || cannot "/proc is not mounted"
-	PROCESSES=
+	PROCESSES='' OTHER_MANAGER=''
 	set +f
 	for process in /proc/[0-9]*; do
 		{ read -r name <"$process/comm"; } 2>/dev/null || continue
-		case $name in postgres | postmaster) ;; *) continue ;; esac
+		case $name in
+		postgres | postmaster) ;;
+		patroni | repmgrd | pg_autoctl | pacemakerd | stolon-keeper) OTHER_MANAGER=$name && continue ;;
+		python*) # a script that was given to the interpreter
+			! grep -q -s -a 'patroni' "$process/cmdline" || OTHER_MANAGER=patroni
+			continue
+			;;
+		*) continue ;;
+		esac
 		read_stat "$process" || continue
 		case $STATE in Z | X | x) continue ;; esac
 		if works_here "$process"; then
@@ -137,6 +147,24 @@ is_child() {
 	case $title in 'postgres: ' | '') ;; *) return 1 ;; esac # it has none while it exits
 }
 
+# RECOVERING: the WAL file that the startup process is reading, from its title, while there is one.
+# Source: src/backend/access/transam/xlogrecovery.c, "recovering %s"; PostgreSQL 13 has it, too.
+read_progress() {
+	RECOVERING=
+	each_process read_title || :
+}
+
+read_title() {
+	title=$(tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null) || return 0
+	case $title in
+	*startup*recovering\ *)
+		RECOVERING=${title##*recovering }
+		RECOVERING=${RECOVERING%% *}
+		return 1
+		;;
+	esac
+}
+
 # A postmaster lives, named in postmaster.pid or not; orphaned backends alone are not that.
 postmaster_lives() { find_postmaster || ! each_process is_child; }
 
@@ -149,38 +177,79 @@ listens() {
 # GUARD: none, ours, or foreign: a standby.signal without our marker, so a standby by right. And
 # what our marker says.
 read_guard() {
-	GUARD_EPOCH='' GUARD_INCIDENT='' GUARD_LAID_AT=''
+	GUARD_EPOCH='' GUARD_INCIDENT='' GUARD_LAID_AT='' GUARD_LAID_AT_UPTIME='' GUARD_BOOT_ID=''
 	if [ ! -e "$DATA/standby.signal" ]; then
 		GUARD=none
-	elif [ -f "$DATA/failoverd.guard" ]; then
+	elif [ -f "$DATA/failoverd.guard" ] || [ -L "$DATA/failoverd.guard" ]; then
 		GUARD=ours
 	else
 		GUARD=foreign
 	fi
-	[ -r "$DATA/failoverd.guard" ] || return 0
-	{
-		while IFS='=' read -r key value; do
-			case $key in
-			epoch) GUARD_EPOCH=$value ;;
-			incident) GUARD_INCIDENT=$value ;;
-			laid_at) GUARD_LAID_AT=$value ;;
-			esac
-		done <"$DATA/failoverd.guard"
-	} 2>/dev/null || :
+	if [ -L "$DATA/failoverd.guard" ]; then
+		read_linked_marker
+	elif [ -r "$DATA/failoverd.guard" ]; then
+		read_marker 2>/dev/null || :
+	fi
 }
 
-# By the host's wall clock, to the second, as postmaster.pid has it.
+read_marker() {
+	while IFS='=' read -r key value; do
+		case $key in
+		epoch) GUARD_EPOCH=$value ;;
+		incident) GUARD_INCIDENT=$value ;;
+		boot_id) GUARD_BOOT_ID=$value ;;
+		laid_at_uptime) GUARD_LAID_AT_UPTIME=$value ;;
+		laid_at) GUARD_LAID_AT=$value ;;
+		esac
+	done <"$DATA/failoverd.guard"
+}
+
+# As it was laid on a full disk; the first part of the boot id does.
+read_linked_marker() {
+	marker=$(readlink "$DATA/failoverd.guard")
+	IFS=,
+	# shellcheck disable=SC2086 # a word a field
+	set -- $marker
+	unset IFS
+	GUARD_EPOCH=${1-} GUARD_INCIDENT=${2-} GUARD_LAID_AT=${3-} GUARD_LAID_AT_UPTIME=${4-} GUARD_BOOT_ID=${5-}
+}
+
+# STARTED: centiseconds since boot at which a process began. Source: proc(5), stat, starttime.
+read_started() {
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+	# shellcheck disable=SC2086 # its fields
+	set -- ${stat##*) }
+	STARTED=${20-}
+	is_number "$STARTED"
+}
+
+# In a later boot than the guard; else by the clock of the boot, which nobody sets; where the two
+# files of /proc do not count from the same boot (a container), by the wall clock, to the second.
 started_after_guard() {
 	find_postmaster || return 1
-	is_number "$PID_FILE_STARTED" && is_number "$GUARD_LAID_AT" && [ "$PID_FILE_STARTED" -gt "$GUARD_LAID_AT" ]
+	read_boot
+	case $BOOT_ID in "${GUARD_BOOT_ID:-none}"*) ;; *) [ -z "$GUARD_BOOT_ID" ] || return 0 ;; esac
+	read_now
+	if [ -n "$GUARD_LAID_AT_UPTIME" ] && read_started "$POSTMASTER" && [ "$STARTED" -le "$NOW" ]; then
+		centiseconds "$GUARD_LAID_AT_UPTIME"
+		is_number "$NUMBER" && [ "$STARTED" -gt "$NUMBER" ]
+	else
+		is_number "$PID_FILE_STARTED" && is_number "$GUARD_LAID_AT" && [ "$PID_FILE_STARTED" -gt "$GUARD_LAID_AT" ]
+	fi
 }
 
 belongs_to_postmaster() { [ "$1" = "$POSTMASTER" ] || [ "$3" = "$POSTMASTER" ]; }
 
 # Somebody (a unit with Restart=) started it again after the guard was laid: it is a standby, and
-# no process of an earlier life is left beside it.
+# no process of an earlier life is left beside it. While it replays what a crash left it answers
+# nobody; a promotion would have taken standby.signal away.
 runs_under_guard() {
 	read_guard
-	[ "$GUARD" = ours ] && started_after_guard && each_process belongs_to_postmaster &&
-		[ "$(echo 'select pg_is_in_recovery()' | sql)" = t ]
+	{ [ "$GUARD" = ours ] && started_after_guard && each_process belongs_to_postmaster; } || return 1
+	case $(echo 'select pg_is_in_recovery()' | sql) in
+	t) return 0 ;;
+	f) return 1 ;;
+	esac
+	read_control
+	case $CONTROL_STATE in *recovery*) return 0 ;; *) return 1 ;; esac
 }

@@ -14,15 +14,31 @@ _FILES = (
     "right",
     "status",
     "guard",
+    "service",
     "stop",
+    "keep_down",
     "start",
     "settings",
     "freeze",
     "promote",
+    "follow",
+    "retire",
     "reach",
     "log",
+    "diverged",
+    "wal",
+    "wal_receive",
+    "dead_man",
+    "watcher",
+    "checkpoint",
+    "rejoin",
+    "rejoin_run",
+    "databases",
+    "virtual_ip",
     "dispatch",
 )
+LEAVING_A_PROCESS = frozenset({"dead_man_arm", "rejoin_start"})
+"""The verbs that need the text itself: the process that they leave behind runs it."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -40,4 +56,6 @@ def program(arguments: Mapping[str, str]) -> bytes:
         if not _NAME.fullmatch(name) or "\0" in value:
             raise ValueError(f"not an argument of the host program: {name!r}")
         lines.append(f"FD_{name}={shlex.quote(value)}\n")
+    if arguments.get("verb") in LEAVING_A_PROCESS:
+        lines.append(f"FD_program={shlex.quote(source())}\n")
     return ("".join(lines) + source()).encode()

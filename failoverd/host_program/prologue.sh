@@ -12,8 +12,17 @@ unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGPASSFILE PGSERVICE
 
 : "${FD_verb=}" "${FD_nonce=}" "${FD_data_dir=}" "${FD_bin_dir=}" "${FD_port=}"
 : "${FD_system_identifier=}" "${FD_socket_dir=}" "${FD_superuser=postgres}" "${FD_become=}"
-: "${FD_service=}" "${FD_state_dir=}" "${FD_epoch=}" "${FD_incident=}" "${FD_boot_id=}"
+: "${FD_service=}" "${FD_state_dir=}" "${FD_owner=}" "${FD_epoch=}" "${FD_incident=}" "${FD_boot_id=}"
 : "${FD_expires=}" "${FD_mode=}" "${FD_fast_seconds=5}" "${FD_host=}" "${FD_server_log=}" "${FD_since=}" "${FD_seconds=1}"
+: "${FD_debian_cluster=}" "${FD_start_command=}" "${FD_stop_command=}" "${FD_command_seconds=10}"
+: "${FD_immediate_seconds=2}" "${FD_start_seconds=60}"
+: "${FD_timeline=}" "${FD_start=}" "${FD_until=}"
+: "${FD_slots=}" "${FD_pids=}" "${FD_names_b64=}"
+: "${FD_count=}" "${FD_inline=}"
+: "${FD_arming=}" "${FD_sent=}" "${FD_ttl=}" "${FD_hold=}" "${FD_standbys=}" "${FD_program=}"
+: "${FD_source=}" "${FD_method=auto}" "${FD_history=}" "${FD_timeline=}" "${FD_slot=}" "${FD_total=}" "${FD_tablespaces=0}"
+: "${FD_limit=3600}" "${FD_source_conninfo=}" "${FD_secret_passfile=}" "${FD_secret_settings=}" "${FD_forward=}"
+: "${FD_file=}" "${FD_lines=}" "${FD_address=}" "${FD_interface=}" "${FD_root=}" "${FD_ask=yes}"
 
 EXIT_WRONG_CLUSTER=10
 EXIT_NOT_DONE=11
@@ -23,6 +32,7 @@ EXIT_STALE_EPOCH=14
 EXIT_EXPIRED=15
 EXIT_CANNOT=16
 EXIT_FOREIGN_GUARD=17
+EXIT_OTHER_MANAGER=18
 
 LINE_END='
 '
@@ -69,13 +79,20 @@ read_boot() {
 		cannot "/proc tells neither the boot id nor the uptime"
 }
 
+# centiseconds SECONDS, with two decimals as /proc/uptime has them. NUMBER: without leading zeros,
+# which the shell would read as octal.
+centiseconds() {
+	NUMBER=${1%.*}${1#*.}
+	while :; do
+		case $NUMBER in 0?*) NUMBER=${NUMBER#0} ;; *) return 0 ;; esac
+	done
+}
+
 # NOW: centiseconds since boot.
 read_now() {
 	read -r NOW _ </proc/uptime
-	NOW=${NOW%.*}${NOW#*.}
-	while :; do # no leading zeros: the shell would read them as octal
-		case $NOW in 0?*) NOW=${NOW#0} ;; *) return 0 ;; esac
-	done
+	centiseconds "$NOW"
+	NOW=$NUMBER
 }
 
 # SQL from standard input, as the owner over the Unix socket; rows and errors on standard output.

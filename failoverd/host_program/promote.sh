@@ -1,3 +1,16 @@
+# Sessions that hold replay up, by number, where the SQL role may not end them.
+verb_end_readers() {
+	for pid in $FD_pids; do is_number "$pid" || cannot "no such process: $pid"; done
+	may_act
+	said=$(
+		echo "select 'ended=' || pid from pg_stat_activity
+			 where backend_type = 'client backend' and pid = any(string_to_array('$FD_pids', ' ')::int[])
+			   and pg_is_in_recovery() and pg_terminate_backend(pid);" | sql
+	) || finish "$EXIT_NOT_DONE" not_ended "$(complaint "$said")"
+	printf '%s\n' "$said" | grep '^ended='
+	finish 0 ended ""
+}
+
 # Ask for the promotion by pg_ctl, where the SQL role may not call pg_promote.
 verb_promote() {
 	may_act

@@ -22,14 +22,28 @@ take_lock() {
 	flock -w 2 9 || finish "$EXIT_NOT_DONE" busy "another act on $DATA is under way"
 }
 
-# SEEN_EPOCH: the highest that this host has acted for; what cannot be read is not 0.
+# SEEN_EPOCH: the highest that this host has acted for; what cannot be read is not 0. SEEN_OWNER:
+# the daemon that it belongs to, for two that know nothing of each other may count alike.
 read_epoch() {
-	EPOCH_FILE=${FD_state_dir:-${HOME:-/}/.failoverd}/$SYSTEM_IDENTIFIER.epoch
-	SEEN_EPOCH=0
-	[ -e "$EPOCH_FILE" ] || return 0
-	SEEN_EPOCH=''
-	{ read -r SEEN_EPOCH <"$EPOCH_FILE"; } 2>/dev/null
-	is_number "$SEEN_EPOCH" || cannot "$EPOCH_FILE is not readable, or holds no number"
+	HOST_STATE=${FD_state_dir:-${HOME:-/}/.failoverd}
+	EPOCH_FILE=$HOST_STATE/$SYSTEM_IDENTIFIER.epoch
+	SEEN_EPOCH=0 SEEN_OWNER=''
+	read_epoch_in "$EPOCH_FILE"
+	read_epoch_in "$HOST_STATE.$SYSTEM_IDENTIFIER.epoch"
+}
+
+read_epoch_in() {
+	epoch='' owner=''
+	if [ -L "$1" ]; then
+		epoch=$(readlink "$1")
+		owner=${epoch#*,} epoch=${epoch%%,*}
+	elif [ -e "$1" ]; then
+		{ read -r epoch owner <"$1"; } 2>/dev/null
+	else
+		return 0
+	fi
+	is_number "$epoch" || cannot "$1 is not readable, or holds no number"
+	[ "$epoch" -lt "$SEEN_EPOCH" ] || SEEN_EPOCH=$epoch SEEN_OWNER=$owner
 }
 
 # Refuse an older epoch; keep a newer one, on disk, outside the data directory.
@@ -38,12 +52,29 @@ take_epoch() {
 	read_epoch
 	[ "$FD_epoch" -ge "$SEEN_EPOCH" ] ||
 		finish "$EXIT_STALE_EPOCH" stale_epoch "epoch $FD_epoch is older than $SEEN_EPOCH, which this host has seen"
-	[ "$FD_epoch" -gt "$SEEN_EPOCH" ] || return 0
-	folder=${EPOCH_FILE%/*}
+	if [ "$FD_epoch" -eq "$SEEN_EPOCH" ]; then
+		[ -z "$SEEN_OWNER" ] || [ "$SEEN_OWNER" = "$FD_owner" ] ||
+			finish "$EXIT_STALE_EPOCH" stale_epoch "epoch $FD_epoch was taken on this host by another daemon"
+		return 0
+	fi
 	{
-		mkdir -p "$folder" && printf '%s\n' "$FD_epoch" >"$EPOCH_FILE.new" && sync "$EPOCH_FILE.new" &&
-			mv -f "$EPOCH_FILE.new" "$EPOCH_FILE" && sync "$folder" "$folder/.."
-	} 2>/dev/null || cannot "cannot keep the epoch in $EPOCH_FILE"
+		mkdir -p "$HOST_STATE" && printf '%s %s\n' "$FD_epoch" "$FD_owner" >"$EPOCH_FILE.new" && sync "$EPOCH_FILE.new" &&
+			mv -f "$EPOCH_FILE.new" "$EPOCH_FILE" && sync "$HOST_STATE" "$HOST_STATE/.."
+	} 2>/dev/null || keep_epoch_on_a_full_disk 2>/dev/null || cannot "cannot keep the epoch in $EPOCH_FILE"
+}
+
+# link TEXT FILE: text of less than 60 bytes, which has its place in the inode of a symbolic link:
+# it needs no block of a disk that has none left. Source: ext4(5), xfs: inline symbolic links.
+link() {
+	rm -f "$2.new"
+	ln -s "$1" "$2.new" && mv -f "$2.new" "$2" && sync "${2%/*}"
+}
+
+# Where its folder cannot be made, either, beside it.
+keep_epoch_on_a_full_disk() {
+	file=$EPOCH_FILE
+	[ -d "$HOST_STATE" ] || file=$HOST_STATE.$SYSTEM_IDENTIFIER.epoch
+	link "$FD_epoch,$FD_owner" "$file"
 }
 
 may_act() {

@@ -24,5 +24,8 @@ verb_settings() {
 		;;
 	esac
 	printf '%s\n' "$said" | grep '^saved_'
+	read_boot
+	say boot_id "$BOOT_ID"
+	say uptime "$UPTIME"
 	finish 0 read ""
 }

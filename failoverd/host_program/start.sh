@@ -1,22 +1,26 @@
-# Start the server: by its unit where there is one, else by pg_ctl, away from this session.
+# A unit may say that it has started before its postmaster has told its number.
+wait_for_postmaster() {
+	read_now
+	until=$((NOW + 1000))
+	while scan && ! find_postmaster && [ "$NOW" -lt "$until" ]; do
+		sleep 0.05
+		read_now
+	done
+}
+
+# Start the server the way it is run here, away from this session.
 verb_start() {
 	need setsid
+	is_number "$FD_start_seconds" || cannot "start_seconds is not a number"
 	may_act
 	scan
+	SAID=
 	if [ -z "$PROCESSES" ]; then
-		if has_systemd; then
-			unit start 60
-		else
-			log=${FD_server_log:-$DATA/failoverd-start.log}
-			# The lock is not handed down: the server would hold it for all its life.
-			# shellcheck disable=SC2086 # a prefix of words
-			timeout -k 1 60 setsid $FD_become "$FD_bin_dir/pg_ctl" -D "$DATA" -l "$log" -w -t 20 start \
-				>/dev/null 2>&1 </dev/null 9<&-
-		fi
+		! start_service || wait_for_postmaster
 		scan
 		read_control
 	fi
 	facts
-	find_postmaster || finish "$EXIT_NOT_DONE" not_started "the server did not start: see its log"
+	find_postmaster || finish "$EXIT_NOT_DONE" not_started "the server did not start: ${SAID:-see its log}"
 	finish 0 started ""
 }

@@ -4,6 +4,8 @@ facts() {
 	read_guard
 	read_epoch
 	read_pid_file
+	RECOVERING=
+	case $CONTROL_STATE in *recovery*) read_progress ;; esac
 	say boot_id "$BOOT_ID"
 	say uptime "$UPTIME"
 	say user "$(id -un)"
@@ -20,6 +22,8 @@ facts() {
 	say guard_epoch "$GUARD_EPOCH"
 	say guard_incident "$GUARD_INCIDENT"
 	say epoch "$SEEN_EPOCH"
+	say recovering "$RECOVERING"
+	say other_manager "$OTHER_MANAGER"
 }
 
 say_process() { say process "$1 $2"; }
@@ -28,5 +32,6 @@ verb_status() {
 	find_data_dir
 	scan
 	facts
+	say_dead_man
 	finish 0 seen ""
 }

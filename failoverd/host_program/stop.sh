@@ -16,24 +16,16 @@ wait_empty() {
 	done
 }
 
-has_systemd() { [ -n "$FD_service" ] && [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; }
-
-# unit VERB SECONDS
-unit() {
-	if [ "$ME" = 0 ]; then
-		timeout -k 1 "$2" systemctl "$1" "$FD_service" >/dev/null 2>&1
-	else
-		timeout -k 1 "$2" sudo -n systemctl "$1" "$FD_service" >/dev/null 2>&1
-	fi
-}
-
-# With a unit, by it: otherwise systemd would take the stop for a failure and start it again.
+# Whoever runs it first, then the postmaster itself: its unit may never have started this one.
 stop_fast() {
-	if ! has_systemd || ! unit stop "$FD_fast_seconds"; then
-		scan
-		! find_postmaster || kill -INT "$POSTMASTER" 2>/dev/null
-	fi
-	wait_empty "$((FD_fast_seconds * 100))"
+	read_now
+	fast_until=$((NOW + FD_fast_seconds * 100))
+	service_stops || :
+	scan
+	! find_postmaster || kill -INT "$POSTMASTER" 2>/dev/null
+	read_now
+	[ "$NOW" -lt "$fast_until" ] || fast_until=$((NOW + 100))
+	wait_empty "$((fast_until - NOW))"
 }
 
 # To a stopped process SIGQUIT would stay pending.
@@ -41,7 +33,7 @@ stop_immediately() {
 	some_are_stopped && return 1
 	find_postmaster || return 1
 	kill -QUIT "$POSTMASTER" 2>/dev/null
-	wait_empty 200
+	wait_empty "$((FD_immediate_seconds * 100))"
 }
 
 # A unit may start it anew, each time; once that is after the guard, it is a standby: no more of it.
@@ -62,13 +54,17 @@ kill_all() {
 stopped_under_guard() {
 	facts
 	say in_recovery_under_guard yes
+	say_wal_beside
 	finish 0 stopped ""
 }
 
 verb_stop() {
 	case $FD_mode in fast | immediate | dead_only) ;; *) cannot "no such mode of stop: $FD_mode" ;; esac
+	is_number "$FD_immediate_seconds" || cannot "immediate_seconds is not a number"
 	may_act
 	scan
+	[ -z "$OTHER_MANAGER" ] ||
+		finish "$EXIT_OTHER_MANAGER" other_manager "$OTHER_MANAGER runs on this host: two would undo each other's fences"
 	under_guard=no
 	if runs_under_guard; then
 		under_guard=yes
@@ -88,5 +84,6 @@ verb_stop() {
 	[ -z "$PROCESSES" ] || finish "$EXIT_NOT_DONE" not_stopped "processes are left that even SIGKILL does not end"
 	! listens || finish "$EXIT_NOT_DONE" not_stopped "something still listens on port $FD_port"
 	[ "$GUARD" = ours ] || finish "$EXIT_NOT_DONE" not_stopped "the guard was taken away meanwhile"
+	say_wal_beside
 	finish 0 stopped ""
 }

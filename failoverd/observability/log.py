@@ -15,10 +15,12 @@ from typing import Any
 
 import structlog
 
+from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.events import EffectFailed, Event, Replied
 from failoverd.core.incident import Entry, EntryKind
 from failoverd.core.situation import Machine
-from failoverd.core.states import StateName, name_of
+from failoverd.core.states import Blocked, Settling, StateName, Suspect, name_of
+from failoverd.core.target import owed
 
 QUEUED = 10_000
 STOP_S = 2.0
@@ -157,6 +159,33 @@ def logger() -> Any:
     return structlog.get_logger("failoverd")
 
 
+def _blocks(before: Machine, after: Machine) -> bool:
+    """Also where it was blocked already, and for another reason."""
+    match before.state, after.state:
+        case Blocked(reason=old), Blocked(reason=new):
+            return old is not new
+        case _, Blocked():
+            return True
+        case _:
+            return False
+
+
+def _splits(before: Machine, after: Machine) -> bool:
+    """Whatever else goes on: in the middle of a failover, paused, or to be observed only."""
+    new = after.diagnosis is Diagnosis.SPLIT_BRAIN and before.diagnosis is not after.diagnosis
+    return new or (after.split > before.split)
+
+
+def _overdue(before: Machine, after: Machine) -> bool:
+    match before.state, after.state:
+        case Suspect(overdue=True), Suspect(overdue=True):
+            return False
+        case _, Suspect(overdue=overdue):
+            return overdue
+        case _:
+            return False
+
+
 def step_logged(
     cluster: str, before: Machine, event: Event, after: Machine, entry: Entry | None
 ) -> None:
@@ -177,10 +206,18 @@ def step_logged(
         fields["outcome"] = str(entry.outcome)
     write = logger().info
     failed = isinstance(event, Replied) and isinstance(event.result, EffectFailed)
-    if moved and state is StateName.BLOCKED:
+    late = isinstance(before.state, Settling) and owed(after.targets, before.state.primary)
+    loud = _blocks(before, after) or _splits(before, after) or _overdue(before, after)
+    if loud or (moved and late):
         write = logger().error
-    elif failed or (moved and state in _ALERTING):
+    elif failed or entry.kind is EntryKind.TARGET or (moved and state in _ALERTING):
         write = logger().warning
+    elif entry.kind is EntryKind.SYNCHRONOUS:
+        lowers = after.synchronous is not None and after.synchronous.lowers
+        write = logger().warning if lowers else logger().info
+    elif entry.kind is EntryKind.DIAGNOSIS:
+        well = after.diagnosis is None or after.diagnosis is Diagnosis.HEALTHY
+        write = logger().info if well else logger().warning
     elif entry.kind is EntryKind.KNOWLEDGE:
         write = logger().debug
     write(entry.sentence, **fields)

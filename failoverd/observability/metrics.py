@@ -7,6 +7,7 @@ transitions are created at 0, and seeded from the journal after a restart.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import platform
 from collections.abc import Iterable, Mapping
 
@@ -19,27 +20,26 @@ from prometheus_client import (
 )
 
 from failoverd import __version__
+from failoverd.core.dead_man import Phase
 from failoverd.core.decision import cooldown_remaining_s
 from failoverd.core.diagnosis import Diagnosis, diagnose
-from failoverd.core.effects import Fence
+from failoverd.core.effects import Fence, MeasureLoss, Redirect, Salvage
 from failoverd.core.election import wal_loss
 from failoverd.core.events import (
     EffectFailed,
     Event,
-    Fenced,
     Now,
     Replied,
-    Result,
-    StillAlive,
     Trigger,
 )
 from failoverd.core.incident import IncidentOutcome, loss_of, outcome_of, trigger_of
+from failoverd.core.jobs import Job
 from failoverd.core.machine import transitions
 from failoverd.core.model import Look, NodeName, NodeReport, Outcome
 from failoverd.core.operator import COMMANDED
 from failoverd.core.outlook import outlook
-from failoverd.core.policy import Policy
-from failoverd.core.situation import Job, Machine
+from failoverd.core.policy import Policy, TargetName
+from failoverd.core.situation import Machine
 from failoverd.core.states import (
     Blocked,
     BlockReason,
@@ -55,6 +55,8 @@ from failoverd.core.states import (
     Suspect,
     name_of,
 )
+from failoverd.core.target import TargetJob, leads
+from failoverd.core.wal_answers import LossMeasured, Salvaged
 from failoverd.observability.log import lines_dropped
 from failoverd.observability.series import Series
 from failoverd.observability.status import lag_bytes
@@ -73,8 +75,9 @@ ROLES = ("primary", "standby", "unknown")
 KINDS = ("held", "fresh", "write", "host", "local_socket", "reach_primary")
 FAILURES = tuple(o for o in Outcome if o not in (Outcome.OK, Outcome.NOT_TRIED))
 NO_JOB = "ok"
-RUNG = "stop"
-"""The only rung of the fencing ladder that there is."""
+LED = ("led", "failed")
+RUNGS = ("stop", "agent", "command", "dead_man")
+RENEWALS = ("acknowledged", "unanswered", "refused")
 
 
 class Metrics:
@@ -89,6 +92,7 @@ class Metrics:
         for outcome in ("ok", "refused"):
             s.config_reloads.labels(outcome)
         self._nodes: dict[str, frozenset[NodeName]] = {}
+        self._targets: dict[str, frozenset[TargetName]] = {}
         self._chosen: dict[tuple[object, ...], str | None] = {}
         self._began: dict[str, float] = {}
         self._looked: dict[tuple[str, str, str], float] = {}
@@ -132,9 +136,12 @@ class Metrics:
             s.blocked.labels(cluster, reason)
         for step in STEPS.values():
             s.step_duration.labels(cluster, step)
+        for renewal in RENEWALS:
+            s.renewals.labels(cluster, renewal)
         for family in s.of_cluster:
             family.labels(cluster)
         s.leader.labels(cluster).set(1)
+        self._of_targets(cluster, Machine(), policy)
         self._choose(s.state, (cluster,), StateName.STARTING)
         self._know(cluster, frozenset(policy.nodes))
 
@@ -165,8 +172,8 @@ class Metrics:
         for job in (NO_JOB, *Job):
             s.node_job.labels(cluster, node, job)
         self._choose(s.node_job, (cluster, node), NO_JOB)
-        for outcome in ("fenced", "still_alive", "failed"):
-            s.fence_attempts.labels(cluster, node, RUNG, outcome)
+        for rung, outcome in itertools.product(RUNGS, ("fenced", "still_alive", "failed")):
+            s.fence_attempts.labels(cluster, node, rung, outcome)
         for kind in KINDS:
             s.probe_duration.labels(cluster, node, kind)
             for failure in FAILURES:
@@ -194,13 +201,25 @@ class Metrics:
         self._ended(cluster, before, event, after, now)
         match event:
             case Replied(effect=Fence(node=node), result=result):
-                s.fence_attempts.labels(cluster, node, RUNG, _fence_outcome(result)).inc()
+                for tried in result.evidence.rungs:
+                    s.fence_attempts.labels(cluster, node, tried.rung, tried.outcome).inc()
+            case Replied(effect=Redirect(target=target), result=result) if target:
+                led = LED[isinstance(result, EffectFailed)]
+                s.redirects.labels(cluster, target, led).inc()
+            case Replied(effect=Salvage(), result=Salvaged(carried_bytes=carried)):
+                s.wal_salvaged.labels(cluster).inc(carried)
+            case Replied(effect=MeasureLoss(), result=LossMeasured(loss=loss)):
+                s.wal_lost.labels(cluster).set(loss.lost_bytes)
+                s.wal_lost_exact.labels(cluster).set(1)
             case _:
                 pass
+        self._of_targets(cluster, after, policy)
         s.consecutive_failures.labels(cluster).set(after.memory.failed_rounds)
         s.timeline.labels(cluster).set(after.memory.timeline)
         s.paused.labels(cluster).set(after.paused_by is not None)
         s.cooldown.labels(cluster).set(cooldown_remaining_s(after, now, policy))
+        armed = after.dead_man is not None and after.dead_man.phase is Phase.ARMED
+        s.dead_man_armed.labels(cluster).set(armed)
         s.ready.labels(cluster).set(not outlook(after, now, policy).obstacles)
         if after.last_confirmed is not None:
             s.last_failover.labels(cluster).set(after.last_confirmed)
@@ -208,9 +227,40 @@ class Metrics:
         found = diagnose(after.view, after.memory, policy) if known else None
         self._choose(s.diagnosis, (cluster,), found)
         self._choose(s.primary, (cluster,), after.memory.primary)
+        if after.split > before.split:
+            s.split_brains.labels(cluster).inc()
+        if before.divergences != after.divergences:
+            self._diverged(cluster, after)
         for node in policy.nodes:
             job = after.jobs[node].job if node in after.jobs else NO_JOB
             self._choose(s.node_job, (cluster, node), job)
+
+    def _of_targets(self, cluster: str, m: Machine, policy: Policy) -> None:
+        """Those of the configuration; the series of one that was removed go."""
+        s, before = self._all, self._targets.get(cluster, frozenset())
+        self._targets[cluster] = names = frozenset(policy.targets)
+        for target in before - names:
+            for family in (s.leads_to_primary, s.redirects):
+                family.remove_by_labels({"cluster": cluster, "target": target})
+        for target in names:
+            job = m.targets.get(target, TargetJob())
+            right = leads(job, m.targets_seen.get(target), m.memory.primary)
+            s.leads_to_primary.labels(cluster, target).set(right)
+            for led in LED:
+                s.redirects.labels(cluster, target, led)
+
+    def _diverged(self, cluster: str, m: Machine) -> None:
+        s = self._all
+        for node in self._nodes[cluster]:
+            known = m.divergences.get(node)
+            found = known.divergence if known is not None else None
+            if found is None:
+                for family in (s.diverged_commits, s.diverged_wal):
+                    with contextlib.suppress(KeyError):
+                        family.remove(cluster, node)
+                continue
+            s.diverged_commits.labels(cluster, node).set(found.commits)
+            s.diverged_wal.labels(cluster, node).set(found.wal_bytes)
 
     def _moved(self, cluster: str, before: Machine, event: Event, after: Machine, now: Now) -> None:
         s, old, new = self._all, name_of(before.state), name_of(after.state)
@@ -241,6 +291,7 @@ class Metrics:
         loss = loss_of(before, after)
         if loss is not None:
             s.wal_lost.labels(cluster).set(loss.lost_bytes)
+            s.wal_lost_exact.labels(cluster).set(loss.proven)
         if outcome is IncidentOutcome.SUCCEEDED and began is not None:
             s.failover_duration.labels(cluster).observe(max(0.0, now.monotonic - began))
 
@@ -275,6 +326,10 @@ class Metrics:
         if not look.ok:
             self._all.probe_failures.labels(cluster, node, kind, look.outcome).inc()
 
+    def renewed(self, cluster: str, outcome: str) -> None:
+        """One renewal of the dead-man, and what became of it."""
+        self._all.renewals.labels(cluster, outcome).inc()
+
     def loop_lag(self, seconds: float) -> None:
         """The worst lag of the event loop since the last call."""
         self._all.loop_lag.set(seconds)
@@ -299,15 +354,3 @@ def _triggers(pair: tuple[type[State], type[State]]) -> tuple[Trigger, ...]:
     """What may set a transition off: outside of a failover only time, unless commanded."""
     calm = {name_of(pair[0]), name_of(pair[1])} <= _WATCHING
     return (Trigger.AUTOMATIC,) if calm and pair not in COMMANDED else tuple(Trigger)
-
-
-def _fence_outcome(result: Result) -> str:
-    match result:
-        case Fenced():
-            return "fenced"
-        case StillAlive():
-            return "still_alive"
-        case EffectFailed():
-            return "failed"
-        case _:
-            return type(result).__name__.lower()

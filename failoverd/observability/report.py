@@ -13,6 +13,7 @@ from typing import Any
 from failoverd.core.incident import Entry, IncidentOutcome
 from failoverd.core.model import CommandRun, WallTime
 from failoverd.core.states import StateName
+from failoverd.observability import parted
 from failoverd.record.codec import encode
 
 Told = Sequence[tuple[WallTime, Entry]]
@@ -21,13 +22,21 @@ UNDER_WAY = "under_way"
 
 
 def outcome(told: Told) -> str:
-    """How it ended: succeeded, cancelled, reverted or refused; `under_way` until it has."""
+    """How it ended: succeeded, cancelled, reverted or refused; `under_way` until it has.
+
+    Two primaries that no failover of ours made are `split_brain`.
+    """
+    if parted.is_split(told):
+        return parted.SPLIT_BRAIN
     ends = [entry.outcome for _, entry in told if entry.outcome is not None]
     return str(ends[-1]) if ends else UNDER_WAY
 
 
-def summary(cluster: str, epoch: int, told: Told) -> dict[str, Any]:
-    """One line of `failoverd history`; times are UTC, durations seconds."""
+def summary(cluster: str, epoch: int | None, told: Told) -> dict[str, Any]:
+    """One line of `failoverd history`; times are UTC, durations seconds.
+
+    Without an epoch: of something that was called for and never begun.
+    """
     decided_at, decided = _decided(told)
     ended_at, ended = _ended(told)
     return {
@@ -45,8 +54,9 @@ def summary(cluster: str, epoch: int, told: Told) -> dict[str, Any]:
 
 
 def _decided(told: Told) -> tuple[WallTime, Entry]:
-    """The step that decided on the fence; where it was never reached, the last one."""
-    return next((one for one in told if one[1].to_state is StateName.FENCING), told[-1])
+    """The step that decided on the fence, or saw two primaries; else the last one."""
+    decided = (one for one in told if one[1].to_state is StateName.FENCING or one[1].split)
+    return next(decided, told[-1])
 
 
 def _ended(told: Told) -> tuple[WallTime, Entry]:
@@ -55,7 +65,7 @@ def _ended(told: Told) -> tuple[WallTime, Entry]:
 
 def document(cluster: str, epoch: int, told: Told) -> dict[str, Any]:
     """Everything that is known of one incident, JSON-able; holds no saved setting."""
-    loss = next((entry.loss for _, entry in told if entry.loss is not None), None)
+    loss = next((entry.loss for _, entry in reversed(told) if entry.loss is not None), None)
     election = next((entry.election for _, entry in told if entry.election is not None), None)
     lines, unreadable = _server_log(told)
     return {
@@ -63,6 +73,7 @@ def document(cluster: str, epoch: int, told: Told) -> dict[str, Any]:
         "seen": list(_decided(told)[1].seen),
         "election": None if election is None else encode(election),
         "loss": None if loss is None else encode(loss),
+        "divergences": [{**encode(one), "sentence": one.sentence} for one in parted.latest(told)],
         "procedure": [
             {"step": step, "done": done, "evidence": said} for step, done, said in procedure(told)
         ],
@@ -77,17 +88,13 @@ def procedure(told: Told) -> Iterator[tuple[str, bool, str]]:
     """What a DBA does by hand, line by line: whether it was done, and what shows it."""
     yield _proved(told)
     yield _answered(told, "The standby was read-only and stood still", "FrozenAt")
-    yield _or_not_configured(
-        told, "What the standby lacked was salvaged", "Salvaged", StateName.SALVAGING, "salvage"
-    )
+    yield _salvaged(told)
     yield _answered(told, "The standby was promoted", "Promoted")
     lines, unreadable = _server_log(told)
     said = f"{len(lines)} lines, below" if lines else unreadable or "not done"
     yield ("The new primary's own log says so", bool(lines), said)
     yield _answered(told, "A new timeline and a committed write were seen", "Confirmed")
-    yield _or_not_configured(
-        told, "Applications were sent over", "Redirected", StateName.SETTLING, "redirect"
-    )
+    yield _sent_over(told)
     yield ("Other standbys follow the new primary", False, "repoint: not configured")
     yield ("The old primary is a standby again", False, "rejoin: not configured")
 
@@ -102,6 +109,20 @@ def _proved(told: Told) -> tuple[str, bool, str]:
     if vouched:
         return step, True, _line(vouched[-1].sentence)
     return _answered(told, step, "Fenced")
+
+
+def _salvaged(told: Told) -> tuple[str, bool, str]:
+    """From which disk, how much and how long; or why it was not, in the order it was tried."""
+    step = "The standby holds all that the old primary's disk holds"
+    done = _answered(told, step, "Salvaged")
+    failed = [_line(entry.sentence) for _, entry in told if entry.answer == "NotSalvaged"]
+    if done[1] or not failed:
+        return (
+            done
+            if done[1]
+            else _or_not_configured(told, step, "Salvaged", StateName.SALVAGING, "salvage")
+        )
+    return step, False, " / ".join(dict.fromkeys(failed))
 
 
 def _answered(told: Told, step: str, answer: str) -> tuple[str, bool, str]:
@@ -120,6 +141,22 @@ def _or_not_configured(
     return _answered(told, step, answer)
 
 
+def _sent_over(told: Told) -> tuple[str, bool, str]:
+    """The last answer of each way that there is."""
+    last = {entry.target: entry for _, entry in told if entry.target and entry.answer}
+    last = {name: entry for name, entry in last.items() if entry.answer != "TargetClosed"}
+    step = "Applications were sent over"
+    if not last:
+        return _or_not_configured(told, step, "Redirected", StateName.SETTLING, "redirect")
+    said = " / ".join(_led(entry) for _, entry in sorted(last.items()))
+    return step, all(entry.answer == "Redirected" for entry in last.values()), said
+
+
+def _led(entry: Entry) -> str:
+    said = _line(entry.said or entry.sentence)
+    return said if entry.answer == "Redirected" else f"NOT YET: {said}"
+
+
 def _server_log(told: Told) -> tuple[list[str], str]:
     """The new primary's lines, or why they could not be read."""
     confirmed = [entry for _, entry in told if entry.answer == "Confirmed"]
@@ -133,16 +170,19 @@ def _server_log(told: Told) -> tuple[list[str], str]:
 def markdown(cluster: str, epoch: int, told: Told) -> str:
     """For people: what was seen, what was done about it, what to do next."""
     head = summary(cluster, epoch, told)
-    sections = (
+    sections: list[tuple[str, list[str]]] = [
         ("What was seen, by whom, when it was decided", _seen(told)),
         ("The procedure, line by line", _procedure_lines(told)),
         ("Who took over, and why", _election(told)),
         ("What is lost", _loss(told)),
+        ("What only a stale node has", parted.lines(told)),
         ("What the new primary wrote about it", _log_lines(told)),
         ("What to do next", [f"- {step}" for step in _next_steps(told)]),
         ("What happened, in order", [_told_line(at, e, told[0][0]) for at, e in told]),
         ("Commands, with their output", list(_commands(told))),
-    )
+    ]
+    if parted.is_split(told):
+        del sections[5], sections[1:4]
     lines = [
         f"# Incident {epoch} of cluster {cluster}: {head['outcome']}",
         "",
@@ -218,6 +258,8 @@ def _quoted(text: str) -> list[str]:
 
 def _next_steps(told: Told) -> list[str]:
     match outcome(told):
+        case parted.SPLIT_BRAIN:
+            return parted.next_steps(told)
         case IncidentOutcome.SUCCEEDED:
             return [
                 "See that applications reach the new primary (libpq:"

@@ -45,17 +45,21 @@ class Series:
         self.registry.register(_LogLines(lines_dropped))
         self._of_watch()
         self._of_failover()
+        self._of_split_brain()
         self._of_node()
+        self._of_target()
         self._of_daemon()
         self.of_cluster: tuple[Family, ...] = (
             self.state_entered, self.timeline, self.consecutive_failures, self.failover_duration,
-            self.last_failover, self.wal_lost, self.ready, self.paused, self.cooldown,
+            self.last_failover, self.wal_lost, self.wal_lost_exact, self.wal_salvaged, self.ready,
+            self.paused, self.cooldown, self.dead_man_armed,
+            self.split_brains,
         )  # fmt: skip
         """Those with no label but `cluster`."""
         self.of_node: tuple[Family, ...] = (
             self.primary, self.node_up, self.node_role, self.node_job, self.probe_duration,
             self.probe_failures, self.fence_attempts, self.lag_bytes, self.lag_seconds,
-            self.wal_at_risk,
+            self.wal_at_risk, self.diverged_commits, self.diverged_wal,
         )  # fmt: skip
 
     def _of_watch(self) -> None:
@@ -88,6 +92,15 @@ class Series:
         self.cooldown = self._gauge(
             "cooldown_remaining_seconds", "Until the next automatic failover is allowed."
         )
+        self.dead_man_armed = self._gauge(
+            "dead_man_armed", "1 while a dead-man is armed on the primary's host and renewed."
+        )
+        self.renewals = self._counter(
+            "dead_man_renewals",
+            "Renewals of the dead-man: `acknowledged`, `unanswered` (nobody knows whether it came),"
+            " `refused` (it does not watch any more). Of this run of the daemon.",
+            "outcome",
+        )
         self.leader = self._gauge("leader", "1 where this daemon is the one that may act.")
 
     def _of_failover(self) -> None:
@@ -115,8 +128,35 @@ class Series:
         )
         self.wal_lost = self._gauge(
             "wal_lost_bytes",
-            "WAL lost by the last failover; an estimate, unless the old primary's end was seen."
-            " Of this run of the daemon.",
+            "WAL lost by the last failover: exactly, where `failoverd_wal_lost_exact` is 1, else"
+            " at most about so much. Of this run of the daemon.",
+        )
+        self.wal_lost_exact = self._gauge(
+            "wal_lost_exact",
+            "1 where the true end of the old primary's WAL was read, so that"
+            " `failoverd_wal_lost_bytes` is no estimate.",
+        )
+        self.wal_salvaged = self._counter(
+            "wal_salvaged_bytes",
+            "WAL that was brought over from another disk before a promotion, in whole pages. Of"
+            " this run of the daemon.",
+        )
+
+    def _of_split_brain(self) -> None:
+        self.split_brains = self._counter(
+            "split_brains",
+            "How often two nodes were seen taking writes at once. Of this run of the daemon.",
+        )
+        self.diverged_commits = self._gauge(
+            "diverged_commits",
+            "Transactions that only this stale node has committed, as its WAL shows; absent where"
+            " nothing was counted.",
+            "node",
+        )
+        self.diverged_wal = self._gauge(
+            "diverged_wal_bytes",
+            "WAL that this stale node wrote after the fork; absent where nothing was counted.",
+            "node",
         )
 
     def _of_node(self) -> None:
@@ -159,6 +199,20 @@ class Series:
             "WAL that a failover to this standby would lose now (estimate); absent where unknown.",
             "node",
         )
+
+    def _of_target(self) -> None:
+        self.leads_to_primary = self._gauge(
+            "redirect_leads_to_primary",
+            "1 where a way of the applications was last seen to lead to the primary and to no"
+            " other node; 0 where it does not, or cannot be asked.",
+            "target",
+        )
+        self.redirects = self._counter(
+            "redirects",
+            "Attempts to lead a way of the applications to the primary, by result: `led`"
+            " (verified, also where nothing was to be done), `failed`. Of this run of the daemon.",
+            "target", "outcome",
+        )  # fmt: skip
 
     def _of_daemon(self) -> None:
         self.build_info = self._gauge(

@@ -11,6 +11,8 @@ from failoverd.transport.postgres import Monotonic
 
 ROUND_TRIP_S = 1.0
 """What the way there and back may add."""
+SILENT_HOST_S = 0.1
+"""So long a host that has not answered the one look is still waited for with the other."""
 
 
 async def look_at_host(
@@ -19,16 +21,28 @@ async def look_at_host(
     monotonic: Monotonic,
     timeout_s: float,
     *,
-    local_socket: bool,
+    socket_s: float | None,
 ) -> HostReport:
-    """Processes, control file and guard; in doubt also an attempt on the Unix socket."""
+    """Processes, control file and guard; in doubt also an attempt on the Unix socket.
+
+    `socket_s`: the seconds that attempt may take; None: it is not made.
+    """
     status = _status(host, arguments, monotonic, timeout_s)
-    if not local_socket:
+    if socket_s is None:
         return await status
-    report, socket = await asyncio.gather(
-        status, reach(host, {**arguments, "host": ""}, monotonic, timeout_s)
-    )
-    return HostReport(report.look, report.facts, socket)
+    began = monotonic()
+    socket = asyncio.create_task(reach(host, {**arguments, "host": ""}, monotonic, socket_s))
+    try:
+        report = await status
+        if not report.look.ok:
+            # A host that is gone must not make each round of looks twice as long.
+            await asyncio.wait({socket}, timeout=SILENT_HOST_S)
+            if not socket.done():
+                untold = Look(NOT_TRIED.outcome, began, monotonic(), "its host tells nothing")
+                return HostReport(report.look, None, untold)
+        return HostReport(report.look, report.facts, await socket)
+    finally:
+        socket.cancel()
 
 
 async def _status(
@@ -63,6 +77,7 @@ async def reach(
 _REACH = {
     "accepting": Outcome.OK,
     "rejecting": Outcome.REJECTED,
+    "nobody": Outcome.REFUSED,
     "no_response": Outcome.TIMED_OUT,
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from failoverd.core.model import (
     NOT_TRIED,
+    Cause,
     HostReport,
     Instant,
     Look,
@@ -23,6 +24,8 @@ from failoverd.transport.postgres import Monotonic, SqlAddress
 
 HESITATION_S = 0.2
 """A primary that has said nothing for so long is asked about, before its time-out."""
+LEAST_S = 0.3
+"""An attempt on a Unix socket is given at least so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class NodeProbe:
         attention: Attention,
         raise_doubt: Callable[[], None],
         was_ours: Callable[[Instant], bool],
+        cause: Cause = Cause.BEAT,
     ) -> NodeReport:
         """Bounded by about twice the poll's time-out; whatever fails is a fact in the report."""
         began = self._monotonic()
@@ -97,6 +101,7 @@ class NodeProbe:
             write=self._last_write,
             host=self._last_host,
             reach_primary=reached.result(),
+            cause=cause,
             ours=was_ours(began) or found.fresh.outcome is Outcome.OUR_FAULT,
         )
 
@@ -111,18 +116,23 @@ class NodeProbe:
         await asyncio.wait({sql}, timeout=HESITATION_S)
         if attention.is_primary and not (sql.done() and _answers(sql.result())):
             raise_doubt()
-            return await self._host_report(attention, local_socket=True)
+            late_s = HESITATION_S if not sql.done() else 0.0
+            return await self._host_report(attention, local_socket=True, late_s=late_s)
         if attention.host:
             return await self._host_report(attention, local_socket=False)
         return None
 
-    async def _host_report(self, attention: Attention, *, local_socket: bool) -> HostReport:
+    async def _host_report(
+        self, attention: Attention, *, local_socket: bool, late_s: float = 0.0
+    ) -> HostReport:
+        """The attempt on the socket ends with the round's other looks, not after them."""
+        socket_s = (attention.timeout_s - late_s) * 0.9
         return await look_at_host(
             self._host,
             self._arguments,
             self._monotonic,
             max(attention.timeout_s, 1.0),
-            local_socket=local_socket,
+            socket_s=max(LEAST_S, socket_s) if local_socket else None,
         )
 
     async def _reach_primary(self, attention: Attention) -> Look:

@@ -14,15 +14,13 @@ from typing import Any
 from failoverd.core.model import (
     Instant,
     Lsn,
-    Receiver,
-    Sender,
     ServerFacts,
-    Slot,
     SystemIdentifier,
     Timeline,
 )
+from failoverd.core.replication import Receiver, Sender, Slot
 
-STATUS = """
+STATUS = r"""
 select (select system_identifier::text from pg_control_system()) as system_identifier,
        r.in_recovery,
        current_setting('server_version_num')::int as version,
@@ -37,6 +35,12 @@ select (select system_identifier::text from pg_control_system()) as system_ident
        greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text as received_lsn,
        pg_last_wal_replay_lsn()::text as replayed_lsn,
        case when r.in_recovery then pg_is_wal_replay_paused() else false end as replay_paused,
+       r.in_recovery and not exists (select from pg_stat_wal_receiver)
+         and coalesce(pg_last_wal_receive_lsn() < pg_last_wal_replay_lsn(), true)
+         as position_unknown,
+       (select jsonb_object_agg(name, setting::int)::text from pg_settings
+         where name in ('max_connections', 'max_worker_processes', 'max_wal_senders',
+                        'max_prepared_transactions', 'max_locks_per_transaction')) as limits,
        current_setting('default_transaction_read_only') = 'on' as read_only,
        (select row_to_json(w)::text
           from (select status, sender_host, sender_port,
@@ -49,13 +53,24 @@ select (select system_identifier::text from pg_control_system()) as system_ident
        (select coalesce(json_agg(l), '[]')::text
           from (select slot_name, active, wal_status,
                        (case when r.in_recovery then pg_last_wal_receive_lsn()
-                             else pg_current_wal_lsn() end - restart_lsn)::int8 as retained
-                  from pg_replication_slots order by slot_name) l) as slots,
+                             else pg_current_wal_lsn() end - restart_lsn)::int8 as retained,
+                       slot_type = 'logical' as logical, temporary,
+                       coalesce(to_jsonb(s) ->> 'failover', 'false')::bool as failover,
+                       coalesce(to_jsonb(s) ->> 'synced', 'false')::bool as synced
+                  from pg_replication_slots s order by slot_name) l) as slots,
        current_setting('synchronous_standby_names') as synchronous_standby_names,
        (select count(*)::int from pg_stat_activity where wait_event = 'SyncRep') as sync_waiters,
        current_setting('primary_slot_name') as primary_slot_name,
        (select setting::int from pg_settings
          where name = 'recovery_min_apply_delay') as apply_delay,
+       (select jsonb_build_object(
+                 'host', coalesce(substring(c from '^postgres(?:ql)?://(?:[^@/]*@)?\[?([^]/:?]+)'),
+                                  substring(c from '(?:^|\s)host\s*=\s*''?([^''\s]+)'),
+                                  substring(c from '(?:^|\s)hostaddr\s*=\s*''?([^''\s]+)')),
+                 'port', coalesce(substring(c from '^postgres(?:ql)?://[^/?]*:(\d+)(?:[/?]|$)'),
+                                  substring(c from '(?:^|\s)port\s*=\s*''?(\d+)''?(?:\s|$)')))::text
+          from (select setting from pg_settings where name = 'primary_conninfo') as s(c)
+       ) as upstream,
        case when r.in_recovery
             then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8
        end as replay_lag
@@ -78,6 +93,7 @@ def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
     that it speaks of cannot be told apart, and evidence must not be dated too young.
     """
     receiver = json.loads(row["receiver"]) if row["receiver"] else None
+    upstream = json.loads(row["upstream"]) if row["upstream"] else {}
     readable = receiver is None or receiver["status"] is not None
     return ServerFacts(
         seen_at=seen_at,
@@ -92,6 +108,8 @@ def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
         received_lsn=_lsn(row["received_lsn"]),
         replayed_lsn=_lsn(row["replayed_lsn"]),
         replay_paused=row["replay_paused"],
+        limits=tuple(sorted(json.loads(row["limits"]).items())),
+        position_unknown=row["position_unknown"],
         read_only=row["read_only"] and not row["in_recovery"],
         receiver=_receiver(receiver) if readable else None,
         receiver_readable=readable,
@@ -102,6 +120,8 @@ def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
         primary_slot_name=row["primary_slot_name"],
         apply_delay_ms=row["apply_delay"] or 0,
         replay_lag_s=row["replay_lag"],
+        upstream_host=upstream.get("host") or "",
+        upstream_port=int(upstream.get("port") or 5432),
     )
 
 
@@ -116,7 +136,16 @@ def _receiver(row: Mapping[str, Any] | None) -> Receiver | None:
 
 
 def _slot(row: Mapping[str, Any]) -> Slot:
-    return Slot(row["slot_name"], row["active"], row["wal_status"] or "", row["retained"])
+    return Slot(
+        name=row["slot_name"],
+        active=row["active"],
+        wal_status=row["wal_status"] or "",
+        retained_bytes=row["retained"],
+        logical=row["logical"],
+        failover=row["failover"],
+        synced=row["synced"],
+        temporary=row["temporary"],
+    )
 
 
 def _sender(row: Mapping[str, Any]) -> Sender:

@@ -101,7 +101,7 @@ def loads(expected: type[T], text: str) -> T:
     """As `decode`, from JSON text."""
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}") from error
     return decode(expected, data)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,10 +22,12 @@ from failoverd.core.model import (
     SystemIdentifier,
     Timeline,
 )
+from failoverd.transport.stream import Take
 
 OUTPUT_LIMIT = 4096
 _QUOTED = "line_b64="
-_SECRET = ("restore_", "saved_")
+_SECRET = ("restore_", "saved_", "secret_")
+_DATA = ("pages_b64=",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,23 @@ class Host(Protocol):
         self, verb: str, arguments: Mapping[str, str], *, timeout_s: float
     ) -> HostAnswer: ...
 
+    async def fetch(
+        self, verb: str, arguments: Mapping[str, str], take: Take, *, timeout_s: float
+    ) -> HostAnswer:
+        """As `call`; the data in its answer is handed to `take`, block by block."""
+        ...
+
+    async def feed(
+        self,
+        verb: str,
+        arguments: Mapping[str, str],
+        blocks: AsyncIterator[bytes],
+        *,
+        timeout_s: float,
+    ) -> HostAnswer:
+        """As `call`, with data for it."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -77,18 +97,30 @@ class Call:
 
     @property
     def told(self) -> str:
-        shown = (f"{k}={v}" for k, v in sorted(self.arguments.items()) if v and not _secret(k))
+        shown = (
+            f"{key}={value.replace(chr(10), ' ')}"
+            for key, value in sorted(self.arguments.items())
+            if value and not _secret(key) and not key.endswith("_seconds")
+        )
         return " ".join((self.verb, *shown))
 
-    def answer(self, exit_status: int | None, output: str, duration_s: float) -> HostAnswer:
-        """Read what a host printed. No exit status, or not our nonce last: nobody knows."""
+    def answer(
+        self, exit_status: int | None, output: str, duration_s: float, *, become: bool = False
+    ) -> HostAnswer:
+        """Read what a host printed. No exit status, or not our nonce last: nobody knows.
+
+        `become`: words such as sudo came before it, whose refusal is a mistake of ours.
+        """
         lines = output.rstrip("\n").split("\n")
         begin = f"begin={self.nonce}"
-        if begin in lines:  # what a login shell said before is not the program's
+        begun = begin in lines
+        if begun:  # what a login shell said before is not the program's
             lines = lines[lines.index(begin) + 1 :]
         ended = exit_status is not None and exit_status >= 0  # negative: by a signal
-        if ended and lines[-1] == f"nonce={self.nonce}":
+        if ended and lines[-1:] == [f"nonce={self.nonce}"]:
             outcome = Outcome.OK
+        elif become and not begun and exit_status == 1:
+            outcome = Outcome.MISCONFIGURED
         else:
             outcome = _CUT_OFF.get(exit_status, Outcome.LOST)
         said = "\n".join(_readable(line) for line in lines if not _untold(line))
@@ -127,7 +159,7 @@ _CUT_OFF: Mapping[int | None, Outcome] = {
 
 
 def _untold(line: str) -> bool:
-    return _secret(line) or line.startswith("nonce=")
+    return _secret(line) or line.startswith(("nonce=", *_DATA))
 
 
 def _fields(lines: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -158,7 +190,7 @@ def _facts(answer: HostAnswer, seen_at: Instant) -> HostFacts:
     return HostFacts(
         seen_at=seen_at,
         boot_id=_present(answer, "boot_id"),
-        uptime_s=float(answer.field("uptime")),
+        uptime_s=_seconds(answer, "uptime"),
         user=_present(answer, "user"),
         directory_identity=_present(answer, "directory_identity"),
         system_identifier=SystemIdentifier(_present(answer, "system_identifier")),
@@ -172,7 +204,17 @@ def _facts(answer: HostAnswer, seen_at: Instant) -> HostFacts:
         guard=Guard(answer.field("guard")),
         guard_epoch=Epoch(int(guard_epoch)) if guard_epoch else None,
         epoch=Epoch(int(answer.field("epoch"))),
+        recovering=answer.field("recovering"),
+        dead_man=answer.field("dead_man"),
+        other_manager=answer.field("other_manager"),
     )
+
+
+def _seconds(answer: HostAnswer, name: str) -> float:
+    value = float(answer.field(name))
+    if not math.isfinite(value):
+        raise ValueError(name)
+    return value
 
 
 def _present(answer: HostAnswer, name: str) -> str:

@@ -25,6 +25,7 @@ _BY_SQLSTATE: tuple[tuple[str, Outcome], ...] = (
     ("57P02", Outcome.SHUTTING_DOWN),
     ("28", Outcome.MISCONFIGURED),
     ("3D000", Outcome.MISCONFIGURED),
+    ("42", Outcome.MISCONFIGURED),
     ("55000", Outcome.MISCONFIGURED),
     ("53100", Outcome.FAILING),
     ("58", Outcome.FAILING),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -117,6 +119,27 @@ _SESSION_IS_OVER = frozenset(
 )
 
 
+async def _resolves(address: SqlAddress, timeout_s: float) -> bool:
+    """False where nobody answers the question: that silence is not the server's."""
+    if address.host.startswith("/"):
+        return True  # the directory of a Unix socket
+    try:
+        ipaddress.ip_address(address.host)
+    except ValueError:
+        pass
+    else:
+        return True
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        return False
+    except (OSError, UnicodeError):
+        pass  # an answer, if a bad one: the attempt to connect says it in its own words
+    return True
+
+
 async def connect(
     address: SqlAddress, monotonic: Monotonic, timeout_s: float
 ) -> tuple[Look, SqlSession | None]:
@@ -126,6 +149,9 @@ async def connect(
         password, tls = address.password(), address.tls()
     except Exception as error:  # noqa: BLE001 - a file of ours is at fault, whatever it says
         return Look(Outcome.OUR_FAULT, began, monotonic(), str(error)), None
+    if not await _resolves(address, timeout_s):
+        told = f"no name server told the address of {address.host} within the time limit"
+        return Look(Outcome.OUR_FAULT, began, monotonic(), told), None
     try:
         async with asyncio.timeout(timeout_s):
             connection = await asyncpg.connect(

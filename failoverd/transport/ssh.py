@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Mapping
+import shlex
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from failoverd.host_program.program import program
 from failoverd.transport.host import Call, HostAnswer
 from failoverd.transport.outcome import ssh_outcome
 from failoverd.transport.postgres import Monotonic
+from failoverd.transport.stream import Take, into, out_of, shell_words
 
 SESSIONS_AT_ONCE = 6
 """OpenSSH allows ten a connection by default (MaxSessions)."""
 CLOSE_GRACE_S = 1.0
+_Exchange = Callable[["asyncssh.SSHClientProcess[bytes]"], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class SshAddress:
     key_file: Path
     known_hosts: Path
     connect_timeout_s: float = 5.0
+    become: tuple[str, ...] = ()
+    """Words before whatever is run there, such as `sudo -n -u postgres`."""
 
     def __post_init__(self) -> None:
         files: tuple[object, ...] = (self.key_file, self.known_hosts)
@@ -81,12 +86,59 @@ class SshHost:
         began = self._monotonic()
         try:
             async with asyncio.timeout(timeout_s), self._sessions, self._connected() as line:
-                exit_status, output = await _run(line.connection, text, timeout_s)
+                become = self._address.become
+                exit_status, output = await _run(line.connection, text, timeout_s, become)
                 line.dropped = line.dropped or exit_status is None
         except (OSError, ValueError, asyncssh.Error) as error:
             outcome, words = ssh_outcome(error)
             return call.failed(outcome, words, self._monotonic() - began)
-        return call.answer(exit_status, output, self._monotonic() - began)
+        duration_s = self._monotonic() - began
+        return call.answer(exit_status, output, duration_s, become=bool(become))
+
+    async def fetch(
+        self, verb: str, arguments: Mapping[str, str], take: Take, *, timeout_s: float
+    ) -> HostAnswer:
+        call = Call(self._node, verb, arguments, secrets.token_hex(16))
+        text = program(call.sent)
+        return await self._stream(
+            call, text, timeout_s, lambda p: out_of(text, p.stdin, p.stdout, take)
+        )
+
+    async def feed(
+        self,
+        verb: str,
+        arguments: Mapping[str, str],
+        blocks: AsyncIterator[bytes],
+        *,
+        timeout_s: float,
+    ) -> HostAnswer:
+        call = Call(self._node, verb, arguments, secrets.token_hex(16))
+        text = program(call.sent)
+        return await self._stream(
+            call, text, timeout_s, lambda p: into(text, p.stdin, p.stdout, blocks)
+        )
+
+    async def _stream(
+        self, call: Call, text: bytes, timeout_s: float, exchange: _Exchange
+    ) -> HostAnswer:
+        began = self._monotonic()
+        limit_s = max(1, round(timeout_s + 1))
+        words = shlex.join((*self._address.become, *shell_words(text, limit_s)))
+        try:
+            async with asyncio.timeout(timeout_s), self._sessions, self._connected() as line:
+                process = await line.connection.create_process(
+                    words, encoding=None, stderr=asyncssh.DEVNULL
+                )
+                try:
+                    output = await exchange(process)
+                    await process.wait_closed()
+                finally:
+                    process.close()
+                line.dropped = line.dropped or process.exit_status is None
+        except (OSError, ValueError, asyncssh.Error) as error:
+            outcome, words = ssh_outcome(error)
+            return call.failed(outcome, words, self._monotonic() - began)
+        return call.answer(process.exit_status, output, self._monotonic() - began)
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[_Line]:
@@ -157,11 +209,18 @@ class SshHost:
 
 
 async def _run(
-    connection: asyncssh.SSHClientConnection, text: bytes, timeout_s: float
+    connection: asyncssh.SSHClientConnection,
+    text: bytes,
+    timeout_s: float,
+    become: tuple[str, ...],
 ) -> tuple[int | None, str]:
-    limit = max(1, round(timeout_s + 1))
+    # The limit comes after `become`: whom sudo runs the SSH user may not signal.
+    words = (*become, "timeout", "-k", "2", str(max(1, round(timeout_s + 1))), "sh", "-s")
     finished = await connection.run(
-        f"timeout -k 2 {limit} sh -s", input=text, encoding=None, stderr=asyncssh.DEVNULL
+        shlex.join(words),
+        input=text,
+        encoding=None,
+        stderr=asyncssh.STDOUT if become else asyncssh.DEVNULL,
     )
     output = finished.stdout
     said = output.decode(errors="replace") if isinstance(output, bytes) else ""

@@ -18,8 +18,9 @@ def grounds():
 
         def ground(binaries):
             if binaries.major not in laid:
-                place = places.enter_context(servers.short_directory())
-                laid[binaries.major] = servers.lay_ground(binaries, place)
+                place = places.enter_context(servers.short_directory(servers.fast_place()))
+                programs = places.enter_context(servers.short_directory())
+                laid[binaries.major] = servers.lay_ground(binaries, place, programs)
             return laid[binaries.major]
 
         yield ground
@@ -33,7 +34,7 @@ def ground(grounds):
 @pytest.fixture
 def room():
     """A directory for servers; whatever runs in it is ended."""
-    with servers.short_directory() as directory:
+    with servers.short_directory(servers.fast_place()) as directory:
         yield directory
 
 

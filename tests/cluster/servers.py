@@ -7,11 +7,13 @@ need: trust on loopback, standbys of a server, and a host on which to ask about 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,16 +25,29 @@ from failoverd.transport.local import LocalHost
 
 TRUST = "host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n"
 CALL_LIMIT_S = 20.0
+CLONED_AT_ONCE = 3
 
 
 def monotonic() -> Instant:
     return Instant(time.monotonic())
 
 
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 4 << 30
+
+
+def fast_place() -> Path:
+    """In memory where there is room: no machine is cut off here, and a sync may take a second."""
+    with contextlib.suppress(OSError):
+        if os.access(MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+            return MEMORY
+    return Path("/tmp")
+
+
 @contextlib.contextmanager
-def short_directory() -> Iterator[Path]:
+def short_directory(below: Path = Path("/tmp")) -> Iterator[Path]:
     """Open to everybody, and short: Unix sockets are made in it."""
-    with tempfile.TemporaryDirectory(prefix="fo-", dir="/tmp") as directory:
+    with tempfile.TemporaryDirectory(prefix="fo-", dir=below) as directory:
         path = Path(directory)
         path.chmod(0o755)
         yield path
@@ -56,11 +71,12 @@ class Ground:
         return Server(name, self.binaries, home, port, home, self.become, settings)
 
 
-def lay_ground(binaries: Binaries, place: Path) -> Ground:
+def lay_ground(binaries: Binaries, place: Path, programs: Path) -> Ground:
+    """`programs`: where those are copied that not everybody may read; in memory none may run."""
     become: tuple[str, ...] = ()
     if unprivileged.needed():
         become = unprivileged.setuid_prefix() or ()
-        binaries = unprivileged.readable_copy(binaries, place / "binaries")
+        binaries = unprivileged.readable_copy(binaries, programs / "binaries")
     ground = Ground(binaries, become, place / "template" / "data")
     template = ground.server("template", place)
     postgres.initdb(template)
@@ -77,15 +93,50 @@ def start_primary(ground: Ground, place: Path, name: str = "pg1", **settings: st
     return server
 
 
-def start_standby(ground: Ground, place: Path, primary: Server, name: str = "pg2") -> Server:
+def start_standby(
+    ground: Ground, place: Path, primary: Server, name: str = "pg2", **settings: str
+) -> Server:
     """Streaming when this returns."""
-    server = ground.server(name, place)
+    server = ground.server(name, place, **settings)
+    follow(primary, server, place)
+    return server
+
+
+def follow(primary: Server, server: Server, place: Path) -> None:
+    """Make a server without data a standby; streaming when this returns."""
     passfile = place / "pgpass"
     passfile.touch(mode=0o600)
     postgres.clone(primary, server, user=postgres.SUPERUSER, passfile=passfile)
     postgres.start(server)
     postgres.wait_until_streaming(primary, server)
-    return server
+
+
+@contextlib.contextmanager
+def cluster(ground: Ground, *standbys: str, **settings: str) -> Iterator[Cluster]:
+    """A primary pg1 and that many standbys, for all cases of a file; each takes its own."""
+    settings = {"max_wal_senders": "30", "wal_keep_size": "256MB", **settings}
+    with short_directory() as place, contextlib.ExitStack() as ends:
+        pg1 = start_primary(ground, place, **settings)
+        ends.callback(end, pg1)
+        them = {name: ground.server(name, place, **settings) for name in standbys}
+        for standby in them.values():
+            ends.callback(end, standby)
+        with ThreadPoolExecutor(CLONED_AT_ONCE) as pool:
+            list(pool.map(lambda standby: follow(pg1, standby, place), them.values()))
+        yield Cluster(pg1, them)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    pg1: Server
+    standbys: Mapping[str, Server]
+
+    def __getitem__(self, name: str) -> Server:
+        return self.standbys[name]
+
+
+RETRIES_SOON = {"wal_retrieve_retry_interval": "200ms"}
+"""For those who only wait until a standby goes on: 5 s by default."""
 
 
 def end(server: Server) -> None:

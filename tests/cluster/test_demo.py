@@ -18,7 +18,7 @@ from failoverd.demo.watched import samples_of
 from failoverd.demo.writer import Acknowledgement, acknowledgements, outage
 
 REPOSITORY = Path(__file__).parents[2]
-LIMIT_S = 60
+LIMIT_S = 100
 
 
 @pytest.fixture

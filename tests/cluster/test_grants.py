@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from failoverd.config.grants import RESERVED_CONNECTIONS_SINCE, grants
+from failoverd.config.grants import (
+    CHECKPOINT_SINCE,
+    ON_PARAMETER_SINCE,
+    RESERVED_CONNECTIONS_SINCE,
+    grants,
+)
 from failoverd.core.model import Outcome
 from failoverd.daemon.clock import monotonic
 from failoverd.demo import postgres
 from failoverd.effect.confirm import DEFAULT_WRITE, LOCAL_WRITE, PRIMARY
-from failoverd.effect.fence import ROLE as IN_RECOVERY
-from failoverd.effect.fence import STREAMS
+from failoverd.effect.equip import CHECKPOINT, SLOTS
+from failoverd.effect.fence.stop import STREAMS
+from failoverd.effect.last_look import ROLE as IN_RECOVERY
 from failoverd.effect.promote import GUARDED
+from failoverd.effect.readers import READERS, TERMINATE
 from failoverd.probe.statement import STATUS, WRITE_CHECK, server_facts
 from failoverd.transport.postgres import SqlAddress, connect
 from tests.cluster import servers
@@ -103,8 +110,40 @@ NOT_NEEDED = (
     "select pg_create_physical_replication_slot('mine')",
     "select pg_terminate_backend(pid) from pg_stat_activity"
     " where usename = 'postgres' and backend_type = 'client backend'",
-    "checkpoint",
+    "alter system set synchronous_commit = off",
 )
+
+
+async def test_what_a_promotion_needs_beside_it_is_allowed(binaries, grounds, room, running):
+    primary = running(servers.start_primary(grounds(binaries), room))
+    postgres.sql(primary, grants(binaries.major, ROLE) + "create role app login;")
+    session, app = await session_of(primary), await session_of(primary, "app")
+    pid = (await app.row("select pg_backend_pid() as pid", timeout_s=PATIENCE_S)).row["pid"]
+    ended = await session.row(TERMINATE, [pid], timeout_s=PATIENCE_S)
+    assert ended.row["done"], ended.look
+    assert (await session.row(READERS, timeout_s=PATIENCE_S)).ok
+    may = binaries.major >= CHECKPOINT_SINCE
+    assert (await session.run(CHECKPOINT, timeout_s=PATIENCE_S)).ok is may
+    assert (await session.row(SLOTS, timeout_s=PATIENCE_S)).ok
+    await session.close()
+    app.terminate()
+
+
+async def test_the_one_setting_of_managed_mode_may_be_set_where_a_version_can_grant_it(
+    binaries, grounds, room, running
+):
+    primary = running(servers.start_primary(grounds(binaries), room))
+    postgres.sql(primary, grants(binaries.major, ROLE, managed=True))
+    session = await session_of(primary)
+    may = binaries.major >= ON_PARAMETER_SINCE
+    for statement in (
+        """alter system set synchronous_standby_names = 'ANY 1 ("pg2")'""",
+        "alter system set synchronous_standby_names = ''",
+        "select pg_reload_conf()",
+    ):
+        assert (await session.run(statement, timeout_s=PATIENCE_S)).ok is may, statement
+    assert not (await session.run("alter system set port = 1", timeout_s=PATIENCE_S)).ok
+    await session.close()
 
 
 async def test_what_is_not_needed_is_refused(ground, room, running):

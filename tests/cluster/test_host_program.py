@@ -239,6 +239,16 @@ async def test_a_host_keeps_the_highest_epoch_and_refuses_older_ones(primary):
     assert (await asked.facts()).epoch == 9
 
 
+async def test_the_epoch_of_another_daemon_is_refused_even_where_the_number_is_the_same(primary):
+    asked = ask_about(primary)
+    assert (await asked.act("guard", epoch="9", owner="one")).done
+    assert (await asked.act("guard", epoch="9", owner="one")).done
+    refused = await asked.act("guard", epoch="9", owner="other")
+    assert (refused.exit_status, refused.field("verdict")) == (14, "stale_epoch")
+    assert "taken on this host by another daemon" in refused.field("reason")
+    assert (await asked.act("guard", epoch="10", owner="other")).done
+
+
 async def test_an_epoch_that_cannot_be_read_is_not_taken_for_none(primary):
     asked = ask_about(primary)
     await asked.act("unguard", epoch="9")
@@ -309,6 +319,19 @@ async def test_a_guard_goes_only_by_its_incident_and_not_under_a_server_in_recov
     assert not (primary.data_dir / "failoverd.guard").exists()
     started = await asked.act("start")
     assert started.done
+    assert not servers.in_recovery(primary)
+
+
+async def test_what_was_started_under_the_guard_is_stopped_where_it_is_to_be_primary_again(primary):
+    asked = ask_about(primary)
+    assert (await asked.act("stop", mode="immediate", incident="41")).done
+    laid = int(time.time())
+    servers.wait_until(lambda: time.time() > laid + 1.05, "a later second")
+    postgres.start(primary)
+    assert servers.in_recovery(primary)
+    assert (await asked.act("unguard", incident="41", mode="fast")).done
+    assert (await asked.facts()).guard is Guard.NONE
+    assert (await asked.act("start")).done
     assert not servers.in_recovery(primary)
 
 

@@ -14,27 +14,56 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from failoverd.core.effects import Effect, Fence, Promote, ReadSettings, Salvage, Unfence
+from failoverd.core.arming import renewed
+from failoverd.core.divergence import Counted
+from failoverd.core.effects import (
+    CloseTarget,
+    Effect,
+    Equip,
+    Fence,
+    MeasureDivergence,
+    Promote,
+    ReadSettings,
+    Redirect,
+    Salvage,
+    Unfence,
+)
 from failoverd.core.events import (
     EffectFailed,
     Event,
     Now,
     Observed,
     OperatorAcknowledges,
+    OperatorAdopts,
     OperatorFailover,
+    OperatorFences,
     OperatorPause,
     OperatorResume,
+    OperatorUnfences,
     OperatorVouches,
     Replied,
-    Salvaged,
     Trigger,
     Woke,
 )
+from failoverd.core.jobs import Job, NodeJob
 from failoverd.core.machine import step
 from failoverd.core.memory import Memory
-from failoverd.core.model import ClusterView, Instant, NodeName, WalLoss, WallTime
-from failoverd.core.policy import Policy
-from failoverd.core.situation import Job, Machine, restored
+from failoverd.core.model import (
+    ClusterView,
+    Instant,
+    Look,
+    NodeName,
+    Outcome,
+    ProofKind,
+    WalLoss,
+    WallTime,
+)
+from failoverd.core.policy import Policy, TargetName, TargetPolicy
+from failoverd.core.restart import restored
+from failoverd.core.schedule import OperatorCancels, OperatorRejoins, OperatorSwitchover
+from failoverd.core.situation import (
+    Machine,
+)
 from failoverd.core.states import (
     Blocked,
     Confirming,
@@ -48,6 +77,9 @@ from failoverd.core.states import (
     State,
     Watching,
 )
+from failoverd.core.target import TargetJob, TargetReport
+from failoverd.core.wal_answers import Salvaged
+from failoverd.daemon.course import line_of
 from tests.explore.world import (
     CLEAN,
     DEAD,
@@ -78,6 +110,8 @@ class Budget:
     hangs: int = 0
     cuts: int = 0
     """A node that we cannot reach any more, and that lives."""
+    losses: int = 0
+    """A node that nobody reaches any more, and that may go on for whoever is on its host."""
     restarts: int = 0
     """A dead, hung or cut-off node comes back by somebody else's hand."""
     standbys_lost: int = 0
@@ -108,6 +142,8 @@ class Node:
     round: int
     hands_used: bool = False
     vouched: bool = False
+    owner: int = 0
+    """Which daemon this is, where there are two."""
 
     @property
     def clock(self) -> Now:
@@ -130,9 +166,11 @@ class Findings:
 Check = Callable[[Node, Node], None]
 
 
-def first(policy: Policy, budget: Budget, standbys: int, *, known: bool = True) -> Node:
+def first(
+    policy: Policy, budget: Budget, standbys: int, *, known: bool = True, agent: bool = False
+) -> Node:
     """Everybody healthy, looked at and calibrated; or, not `known`, never looked at."""
-    world = beginning(standbys)
+    world = beginning(standbys, agent=agent)
     node = Node(Machine(), world, world, BEGAN_AT, (), (), BEGAN_AT, budget, 1)
     if not known:
         return node
@@ -151,9 +189,10 @@ def explore(
     limit: int = 1_000_000,
     sample_every: int = 197,
     known: bool = True,
+    agent: bool = False,
 ) -> Findings:
     found = Findings()
-    start = first(policy, budget, standbys, known=known)
+    start = first(policy, budget, standbys, known=known, agent=agent)
     seen = {key(start)}
     queue = deque([(start, 0)])
     came_from: dict[int, tuple[int, str]] = {}
@@ -198,6 +237,9 @@ def story(came_from: Mapping[int, tuple[int, str]], at: int, last: str) -> str:
 
 
 def moves(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
+    if any(isinstance(effect, FIRST) for _, effect in first_in_line(node)):
+        yield from replies(node, policy)
+        return
     if all(node.now - asked_at < PATIENCE_S for _, _, asked_at in node.under_way):
         yield tick(node, policy)
     if node.budget.pauses:
@@ -207,6 +249,7 @@ def moves(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
         yield "standbys seen", stale(node, policy)
     yield from replies(node, policy)
     yield from faults(node)
+    yield from expiries(node)
     yield from orders(node, policy)
     if node.budget.kills:
         yield from kills(node, policy)
@@ -219,7 +262,7 @@ def tick(node: Node, policy: Policy) -> tuple[str, Node]:
     if wake_at is not None and wake_at > later and isinstance(node.machine.state, Blocked):
         later = wake_at
     seen = replace(node, now=later, seen=node.world, seen_at=later, round=node.round + 1)
-    return "seen", happens(seen, Observed(view(seen)), policy)
+    return "seen", happens(seen, Observed(view(seen), ways(seen)), policy)
 
 
 def wakes_at(node: Node, policy: Policy) -> float | None:
@@ -234,29 +277,74 @@ def stale(node: Node, policy: Policy) -> Node:
     nodes = dict(fresh.nodes)
     if primary is not None:
         nodes[primary] = view(seen).nodes[primary]
-    return happens(seen, Observed(ClusterView(nodes)), policy)
+    return happens(seen, Observed(ClusterView(nodes), ways(seen)), policy)
 
 
 def view(node: Node) -> ClusterView:
     return view_of(node.seen, Instant(node.seen_at), node.machine.memory.primary, node.round)
 
 
+def ways(node: Node) -> dict[TargetName, TargetReport]:
+    """Where the applications' way leads, looked at as often as the nodes."""
+    look = Look(Outcome.OK, Instant(node.now), Instant(node.now))
+    nodes = frozenset({NodeName(node.seen.leads_to)} if node.seen.leads_to else ())
+    return {name: TargetReport(name, look, nodes) for name in node.machine.targets}
+
+
 def happens(node: Node, event: Event, policy: Policy) -> Node:
-    """The supervisor in three lines: step, forget what an earlier visit asked, ask."""
+    """The supervisor in a few lines: step, forget what was asked and is not wanted any more, ask.
+
+    What is under way on a standby's settings is not asked for twice.
+    """
     decided = step(node.machine, event, node.clock, policy)
+    while counts := [e for e in decided.effects if isinstance(e, MeasureDivergence)]:
+        # It reads what no act changes, and commutes with everything: answered at once.
+        _, result = performed(node.world, counts[0], Instant(node.now))
+        counted = Replied(decided.machine.visit, counts[0], result)
+        decided = step(decided.machine, counted, node.clock, policy)
     visit = decided.machine.visit
-    answered = tuple(key for key in node.answered if key[0] == visit)
+    wanted = {(visit, e) for e in decided.effects}
+    answered = tuple(key for key in node.answered if key in wanted)
     asked = {*((v, e) for v, e, _ in node.under_way), *answered}
-    new = tuple((visit, e, node.now) for e in decided.effects if (visit, e) not in asked)
+    going_on = {e for _, e, _ in node.under_way if line_of(e) is not None}
+    new = tuple(
+        (visit, e, node.now)
+        for e in decided.effects
+        if (visit, e) not in asked and e not in going_on
+    )
     return replace(
         node, machine=decided.machine, under_way=(*node.under_way, *new), answered=answered
     )
 
 
-def replies(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
+FIRST = (ReadSettings, Equip)
+
+
+def first_in_line(node: Node) -> list[tuple[int, Effect]]:
+    """What may be answered next.
+
+    A reading changes nothing, and only what comes after it on that node changes what it reads:
+    it commutes with everything, and is answered first; so is what changes nothing here.
+    (The one cut of the state space.)
+    """
+    taken: set[str] = set()
+    found: list[tuple[int, Effect]] = []
     for visit, effect, _ in node.under_way:
+        line = line_of(effect)
+        if line is not None:
+            if line in taken:
+                continue
+            taken.add(line)
+        found.append((visit, effect))
+    readings = [(v, effect) for v, effect in found if isinstance(effect, FIRST)]
+    return readings[:1] or found
+
+
+def replies(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
+    for visit, effect in first_in_line(node):
         name = f"{type(effect).__name__} of {node_of(effect)}"
-        world, result = performed(node.world, effect, Instant(node.now))
+        armed = node.machine.dead_man
+        world, result = performed(node.world, effect, Instant(node.now), armed, node.owner)
         done = answer(replace(node, world=world), visit, effect)
         yield (
             f"{name}: {type(result).__name__}",
@@ -296,7 +384,8 @@ def node_of(effect: Effect) -> NodeName:
         case Fence(node=node) | ReadSettings(node=node) | Unfence(node=node):
             return node
         case _:
-            return getattr(effect, "node", getattr(effect, "candidate", NodeName("")))
+            name = getattr(effect, "node", getattr(effect, "candidate", None))
+            return name or getattr(effect, "primary", NodeName(""))
 
 
 def faults(node: Node) -> Iterator[tuple[str, Node]]:
@@ -315,6 +404,11 @@ def faults(node: Node) -> Iterator[tuple[str, Node]]:
             yield f"{name} hangs", to(replace(budget, hangs=budget.hangs - 1), process=HUNG)
         if name == primary and server.host and budget.cuts:
             yield f"{name} is cut off", to(replace(budget, cuts=budget.cuts - 1), host=False)
+        if name == primary and server.answers and budget.losses:
+            yield (
+                f"{name} is lost to everybody",
+                to(replace(budget, losses=budget.losses - 1), host=False, process=HUNG),
+            )
         if not writes and server.process == UP and budget.standbys_lost:
             spent = replace(budget, standbys_lost=budget.standbys_lost - 1)
             yield f"{name} is lost", to(spent, process=DEAD)
@@ -322,7 +416,10 @@ def faults(node: Node) -> Iterator[tuple[str, Node]]:
         if ill and budget.restarts:
             spent = replace(budget, restarts=budget.restarts - 1)
             recovery = server.recovery or (bool(server.guard) and server.process != HUNG)
-            yield f"{name} is back", to(spent, process=UP, host=True, recovery=recovery)
+            back = to(spent, process=UP, host=True, recovery=recovery)
+            # Only somebody's hand turns on again what was turned off.
+            turned_on = world.agent and not server.host and server.process == DEAD
+            yield f"{name} is back", replace(back, hands_used=node.hands_used or turned_on)
         if server.guard and server.process in (DEAD, CLEAN) and budget.hands:
             spent = replace(budget, hands=budget.hands - 1)
             by_hand = to(spent, process=UP, guard=0, recovery=False)
@@ -338,15 +435,34 @@ def faults(node: Node) -> Iterator[tuple[str, Node]]:
                 yield f"{name} is demoted by hand", replace(by_hand, hands_used=True)
 
 
+def expiries(node: Node) -> Iterator[tuple[str, Node]]:
+    """A dead-man that nobody renews and nobody answers fires: when, nobody says beforehand."""
+    for name in node.world.names:
+        server = node.world[name]
+        kept = renewed(node.machine)
+        is_renewed = kept is not None and kept.node == name and server.host
+        watched = bool(server.dead_man) and not server.recovery
+        if watched and not is_renewed and not node.world.somebody_answers(name):
+            yield f"the dead-man of {name} fires", replace(node, world=node.world.fires(name))
+
+
 def orders(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
     primary = node.machine.memory.primary
     by = "operator"
     possible = {
         "failover": OperatorFailover(Trigger.COMMAND, by),
+        "switchover": OperatorSwitchover(by),
+        "drill": OperatorSwitchover(by, drill=True),
+        "switchover in 3 s": OperatorSwitchover(by, at=WallTime(node.now + 3.0)),
+        "cancel": OperatorCancels(by),
+        "rejoin": OperatorRejoins(by, NodeName("pg1")),
         "pause": OperatorPause(by),
         "pause for 3 s": OperatorPause(by, WallTime(node.now + 3.0)),
         "resume": OperatorResume(by),
         "ack": OperatorAcknowledges(by),
+        "adopt": OperatorAdopts(by, NodeName("pg2")),
+        "fence": OperatorFences(by, NodeName("pg1" if primary == "pg2" else "pg2")),
+        "unfence": OperatorUnfences(by, primary or NodeName("pg1")),
         "vouch": OperatorVouches(by, primary or NodeName("pg1"), "it is off"),
     }
     for word in sorted(node.budget.orders):
@@ -365,7 +481,8 @@ def kills(node: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
     budget = replace(node.budget, kills=node.budget.kills - 1)
     worlds = {node.world}
     for _, effect, _ in node.under_way:
-        worlds.add(performed(node.world, effect, Instant(node.now))[0])
+        armed = node.machine.dead_man
+        worlds.add(performed(node.world, effect, Instant(node.now), armed, node.owner)[0])
     for world in sorted(worlds, key=repr):
         machine = restored(node.machine, Instant(node.now))
         killed = replace(
@@ -380,7 +497,9 @@ SKIPPED = frozenset(
     {
         "evidence", "why", "sentence", "advice", "view", "entered_at", "visit", "by", "since",
         "peak_wal_rate", "reason_text", "highest_epoch", "calibrations", "version", "server_log",
-        "looked_at", "primary_lsn_at", "frozen_at",
+        "looked_at", "primary_lsn_at", "frozen_at", "targets_seen", "number", "dead_man_number",
+        "name", "reading", "armed_for", "failed",
+        "stopping_since", "said", "plan_ended", "failures", "paused",
     }
 )  # fmt: skip
 
@@ -414,7 +533,7 @@ def shape(value: object, now: float, name: str = "") -> object:
     if isinstance(value, float):
         return max(-LONG, min(LONG, round(value - now)))
     if isinstance(value, int):
-        return min(3, value) if name == "attempt" else value
+        return min(3, value) if name in ("attempt", "failures") else value
     if isinstance(value, Memory):
         heard = -LONG if value.last_alive_at is None else max(-5, round(value.last_alive_at - now))
         return (
@@ -422,12 +541,20 @@ def shape(value: object, now: float, name: str = "") -> object:
             tuple(sorted(value.standby_timelines.items())), value.primary_lsn,
             value.primary_since > now - 1,
         )  # fmt: skip
+    if isinstance(value, NodeJob):
+        # How often it was tried, and how long it rests, is when and not what.
+        return value.job, value.epoch, value.told, value.retry_at is not None
+    if isinstance(value, Counted):
+        known = value.divergence
+        return known is not None, known is not None and known.running, value.retry_at is not None
     if isinstance(value, Mapping):
         return tuple(sorted((str(k), shape(v, now)) for k, v in value.items()))
     if isinstance(value, frozenset):
         return tuple(sorted(value))
     if isinstance(value, tuple):
         return tuple(shape(item, now) for item in value)
+    if isinstance(value, TargetJob):
+        return value.points_at, min(1, value.failures), shape(value.retry_at, now)
     kind = type(value)
     return (kind.__name__, *(shape(getattr(value, f), now, f) for f in compared(kind)))
 
@@ -469,15 +596,24 @@ def asked_for(effect: Effect, node: Node) -> None:
     m = node.machine
     match effect:
         case Promote(proof=proof):
+            for gone in m.incident.given_up if m.incident is not None else ():
+                assert node.world[gone].process != UP or node.world[gone].recovery, gone
             old = node.world[proof.node]
             # A hand that took our guard away a moment ago is seen by the act's own last look.
             seen = node.seen[proof.node].writable and node.seen_at > proof.proved_at
-            unseen = node.hands_used and not seen
+            turned_on = proof.kind is ProofKind.POWERED_OFF
+            unseen = (node.hands_used or turned_on) and not seen
             if not unseen and not node.vouched:
                 assert not old.writable, f"{proof.node} takes writes"
                 assert old.guard or old.process != UP, f"{proof.node} is not fenced"
             assert proof.epoch == m.epoch
             assert node.now - proof.proved_at <= 30.0, "the proof is too old"
+        case Redirect(primary=name, target=target) if target:
+            assert name == m.memory.primary, f"sent to {name}, and {m.memory.primary} is primary"
+            assert not isinstance(m.state, (Electing, Salvaging, Promoting, Confirming))
+            assert not m.asked or m.asked == {name}, "sent back although another was asked"
+        case CloseTarget():
+            assert isinstance(m.state, Fencing), "closed outside of a fence"
         case Unfence(node=name):
             assert not m.asked, "unfenced although somebody was asked to promote"
             others = [r.name for r in m.view.others(name) if r.writable]
@@ -515,7 +651,8 @@ def settles(node: Node, policy: Policy, *, rounds: int = 60) -> Node:
                 break
             _, node = next(replies(node, policy))
         _, node = tick(node, policy)
-        due = any(job.retry_at is not None for job in node.machine.jobs.values())
+        waiting = (*node.machine.jobs.values(), *node.machine.targets.values())
+        due = any(job.retry_at is not None for job in waiting)
         if isinstance(node.machine.state, Watching) and not node.under_way and not due:
             return node
     return node
@@ -528,11 +665,19 @@ def in_order(node: Node) -> str | None:
         return f"{m.memory.primary} is watched, {world.writable()} take writes"
     for name in world.names:
         job = m.jobs[name].job if name in m.jobs else None
-        if world[name].frozen and job is not Job.DETACHED:
+        if world[name].frozen:
             return f"{name} is frozen, its job is {job}"
-        if world[name].guard and job not in (Job.QUARANTINED, Job.OWED_UNGUARD):
+        if m.targets and world.leads_to != m.memory.primary:
+            return f"applications are sent to {world.leads_to or 'nobody'}"
+        kept_out = job in (Job.QUARANTINED, Job.OWED_GUARD, Job.OWED_FENCE, Job.REJOINING)
+        if world[name].recovery and not kept_out and not world.streams(name):
+            return f"{name} streams from nobody, its job is {job}"
+        if world[name].guard and job not in (Job.QUARANTINED, Job.OWED_UNGUARD, Job.REJOINING):
             return f"{name} is guarded, its job is {job}"
     return None
+
+
+WAY = {TargetName("haproxy"): TargetPolicy(closes=True)}
 
 
 def policy_of(standbys: int = 2, **changes: object) -> Policy:

@@ -23,6 +23,10 @@ WHEN = {
     "by_half_hung_policy": (
         "after `detection.half_hung_after`, if `failover.on_half_hung: failover`"
     ),
+    "when_shutting_down_for_ever": (
+        "no, but a server that says nothing else than that it is shutting down, for longer than"
+        " `detection.recovery_limit`, counts as stopped if `failover.on_clean_stop: failover`"
+    ),
     "by_unwritable_policy": "after the threshold, if `failover.on_unwritable: failover`",
 }
 

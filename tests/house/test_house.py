@@ -11,6 +11,7 @@ import pytest
 from failoverd.cli.commands import cli
 from failoverd.core.diagnosis import Diagnosis
 from tests.house.pages import PAGES
+from tests.lab.detection.test_conditions import CONDITIONS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "failoverd").rglob("*.py"))
@@ -32,6 +33,19 @@ def functions(tree):
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_a_page_that_is_made_from_the_source_is_up_to_date(page):
     assert (ROOT / "docs" / page).read_text() == PAGES[page](), "run: make docs"
+
+
+def test_the_table_of_conditions_holds_only_what_is_tried_and_holds_enough():
+    text = (ROOT / "docs" / "detection.md").read_text()
+    rows = re.findall(r"^\| (.+?) \| `(\w+)` \| [\d.]+ s \| (no|yes)", text, re.MULTILINE)
+    tried = {
+        (condition.name, condition.diagnosis, "yes" if condition.fails_over else "no")
+        for condition in CONDITIONS
+    }
+    unknown = [row for row in rows if (row[0].partition(" (")[0], *row[1:]) not in tried]
+    assert unknown == []
+    assert len(rows) >= 30
+    assert sum(over == "no" for *_, over in rows) >= 20
 
 
 def test_files_are_short():
@@ -95,6 +109,18 @@ def test_the_readme_links_to_pages_that_exist():
 def test_every_diagnosis_has_its_row_in_the_documentation():
     text = (ROOT / "docs" / "diagnoses.md").read_text()
     assert [d for d in Diagnosis if f"| `{d}` |" not in text] == []
+
+
+def test_what_to_do_about_each_diagnosis_and_what_it_was_tried_on_is_written():
+    """A diagnosis without a row of the table was never reached on a real server."""
+    text = (ROOT / "docs" / "detection.md").read_text()
+    head, _, tried = text.partition("<!-- conditions: begin -->")
+    advice = head.partition("## What to do")[2]
+    first_column = re.findall(r"^\| (`[^|]*) \|", advice, re.MULTILINE)
+    told = set(re.findall(r"`(\w+)`", " ".join(first_column)))
+    assert {str(d) for d in Diagnosis} - told == {"healthy"}
+    rows = set(re.findall(r"^\| .* \| `(\w+)` \|", tried, re.MULTILINE))
+    assert {str(d) for d in Diagnosis} - rows == set()
 
 
 def test_the_documentation_names_only_commands_that_exist():

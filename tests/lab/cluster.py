@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,20 +55,35 @@ class Watched:
 
 
 def would_work(lab: Lab) -> bool:
-    """A failover would work right now: nothing stands in its way but perhaps the cooldown."""
+    """A failover would work right now: nothing is in its way but cooldown or mode."""
     outlook = lab.monitor.status().get("outlook")
     if outlook is None:
         return False
-    return not [obstacle for obstacle in outlook["obstacles"] if "cooldown" not in obstacle]
+    by_choice = ("cooldown", "mode is")
+    return all(obstacle.startswith(by_choice) for obstacle in outlook["obstacles"])
 
 
-def watched(lab: Lab, *, synchronous: bool = True, **sections: Any) -> Watched:
-    """A pair, the daemon at default settings but for `sections`, and a writing application."""
-    pg1, pg2 = lab.pair(synchronous=synchronous)
-    lab.monitor.write_config([pg1, pg2], **sections)
+def watched(
+    lab: Lab,
+    *,
+    synchronous: bool = True,
+    prepare: Callable[[Lab], None] | None = None,
+    rate: float | None = None,
+    kind: type[DatabaseHost] = DatabaseHost,
+    **sections: Any,
+) -> Watched:
+    """A pair, the daemon at default settings but for `sections`, and a writing application.
+
+    `prepare` runs when the servers are there and the daemon is not yet configured. `rate`: the
+    application's commits a second; None: as fast as the servers answer. `kind`: of pg1's host.
+    """
+    pg1, pg2 = lab.pair(synchronous=synchronous, kind=kind)
+    if prepare is not None:
+        prepare(lab)
+    lab.monitor.write_config(lab.servers, **sections)
     daemon = lab.monitor.start_daemon()
     lab.monitor.wait_ready(20)
     lab.monitor.wait_until(lambda: would_work(lab), 15, "a failover would work")
-    ledger = lab.app.start_ledger([pg1, pg2])
-    ledger.wait_for(600, 30)
+    ledger = lab.app.start_ledger([pg1, pg2], rate=rate)
+    ledger.wait_for(600 if rate is None else 5, 30)
     return Watched(lab, pg1, pg2, daemon, ledger)

@@ -59,14 +59,17 @@ class Host:
         self.name = name
         self.address = address
         self.directory = directory
-        root = directory / "root"
-        root.mkdir(parents=True)
+        (directory / "root").mkdir(parents=True)
+        self._enter_as(self._boot(read_only, writable or {}))
+
+    def _boot(self, read_only: Sequence[Path], writable: Mapping[str, Path]) -> int:
+        """Start its PID 1; its number on the machine."""
         plan = {
-            "name": name,
-            "root": str(root),
+            "name": self.name,
+            "root": str(self.directory / "root"),
             "accounts": ACCOUNTS,
             "read_only": [str(path) for path in read_only],
-            "writable": [(str(path), target) for target, path in (writable or {}).items()],
+            "writable": [(str(path), target) for target, path in writable.items()],
         }
         self._init = start_init(
             plan, ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child"]
@@ -74,9 +77,13 @@ class Host:
         (child,) = (
             Path(f"/proc/{self._init.pid}/task/{self._init.pid}/children").read_text().split()
         )
-        self.init_pid = int(child)
-        self._pid_namespace = Path(f"/proc/{child}/ns/pid").stat().st_ino
-        self._enter = ["nsenter", "--target", child, "--mount", "--uts", "--ipc", "--net", "--pid"]
+        return int(child)
+
+    def _enter_as(self, init_pid: int) -> None:
+        self.init_pid = init_pid
+        self._pid_namespace = Path(f"/proc/{init_pid}/ns/pid").stat().st_ino
+        self._enter = ["nsenter", "--target", str(init_pid)]
+        self._enter += ["--mount", "--uts", "--ipc", "--net", "--pid"]
 
     def argv(self, command: Sequence[Argument], user: str = "root") -> list[str]:
         """`command` as a command of the machine that runs inside the host as `user`."""

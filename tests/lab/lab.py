@@ -29,7 +29,7 @@ class Lab:
         self.network = network
         self._hosts = contextlib.ExitStack()
         self._hosts.callback(network.stop)
-        self._servers: list[DatabaseHost] = []
+        self.servers: list[DatabaseHost] = []
 
     @classmethod
     def start(cls, directory: Path) -> Self:
@@ -47,17 +47,21 @@ class Lab:
     def app(self) -> ApplicationHost:
         return self._connected(ApplicationHost("app", APPLICATION_ADDRESS, self.directory / "app"))
 
-    def database_host(self, name: str, address: str) -> DatabaseHost:
+    def database_host(
+        self, name: str, address: str, kind: type[DatabaseHost] = DatabaseHost
+    ) -> DatabaseHost:
         """A host with an sshd that the monitor's key opens, and no server yet."""
-        host = self._connected(DatabaseHost(name, address, self.directory / name))
+        host = self._connected(kind(name, address, self.directory / name))
         host.start_sshd(self.monitor.public_key)
         self.monitor.trust(host)
-        self._servers.append(host)
+        self.servers.append(host)
         return host
 
-    def pair(self, *, synchronous: bool = True) -> tuple[DatabaseHost, DatabaseHost]:
+    def pair(
+        self, *, synchronous: bool = True, kind: type[DatabaseHost] = DatabaseHost
+    ) -> tuple[DatabaseHost, DatabaseHost]:
         """A primary pg1 and its streaming standby pg2, which pg1 waits for when `synchronous`."""
-        pg1 = self.database_host("pg1", "192.0.2.11")
+        pg1 = self.database_host("pg1", "192.0.2.11", kind)
         pg2 = self.database_host("pg2", "192.0.2.12")
         pg1.initdb_primary()
         pg2.clone_from(pg1, slot="pg2")
@@ -65,9 +69,21 @@ class Lab:
             make_synchronous(pg1, "pg2")
         return pg1, pg2
 
+    def trio(self) -> tuple[DatabaseHost, DatabaseHost, DatabaseHost]:
+        """A primary pg1, and pg2 and pg3, either of which must hold each commit."""
+        pg1, pg2 = self.pair(synchronous=False)
+        pg3 = self.database_host("pg3", "192.0.2.13")
+        pg3.clone_from(pg1, slot="pg3")
+        return pg1, pg2, pg3
+
     def _connected(self, host: AnyHost) -> AnyHost:
         self._hosts.callback(host.stop)
         self.network.connect(host)
+        return host
+
+    def keep(self, host: AnyHost) -> AnyHost:
+        """It ends with the lab."""
+        self._hosts.callback(host.stop)
         return host
 
     # Faults of the network
@@ -93,7 +109,7 @@ class Lab:
 
     def evidence(self) -> str:
         """What a failed test shows."""
-        parts = [tail(server.data / "log/postgresql.log", 25) for server in self._servers]
+        parts = [tail(server.data / "log/postgresql.log", 25) for server in self.servers]
         if "monitor" in self.__dict__:
             parts.append(self.monitor.evidence())
         return "\n".join(parts)
@@ -101,12 +117,12 @@ class Lab:
     def stop(self) -> None:
         """End everything. Logs, configuration and state stay; data directories do not."""
         self._hosts.close()
-        for server in self._servers:
+        for server in self.servers:
             log = server.data / "log/postgresql.log"
             if log.exists():
                 shutil.copyfile(log, self.directory / f"{server.name}.log")
             shutil.rmtree(server.home, ignore_errors=True)
-        self._servers.clear()
+        self.servers.clear()
 
     def __enter__(self) -> Self:
         return self

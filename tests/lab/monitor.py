@@ -113,6 +113,7 @@ class Monitor(Host):
             os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
         self._daemons: list[Daemon] = []
         self._fetcher: subprocess.Popen[str] | None = None
+        self._fetch = FETCH
         super().__init__(name, address, directory, read_only=python_tree.trees(), writable=writable)
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", self._key])
         self._private("password", MONITOR_PASSWORD + "\n")
@@ -133,6 +134,11 @@ class Monitor(Host):
         path.write_text(text)
         os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
 
+    def private_file(self, name: str, text: str, *, mode: int = 0o600) -> None:
+        """/etc/failoverd/NAME, which only the daemon's user may touch."""
+        self._private(name, text)
+        (self.etc / name).chmod(mode)
+
     def trust(self, host: DatabaseHost) -> None:
         """Put the host's key into known_hosts."""
         known = self.etc / "known_hosts"
@@ -140,12 +146,18 @@ class Monitor(Host):
 
     # Configuration
 
+    @property
+    def daemons(self) -> list[Daemon]:
+        """All that were started here, the latest last."""
+        return self._daemons
+
     def write_config(
         self,
         servers: Iterable[DatabaseHost],
         /,
         *,
         daemon: Mapping[str, Any] | None = None,
+        file: str = "config.yaml",
         **cluster: Any,
     ) -> str:
         """Write config.yaml; its path on the monitor's host.
@@ -163,8 +175,8 @@ class Monitor(Host):
             "clusters": {CLUSTER: merged(_cluster(servers), cluster)},
             "daemon": merged(own, daemon or {}),
         }
-        self._private("config.yaml", yaml.safe_dump(document, sort_keys=False))
-        return CONFIG
+        self._private(file, yaml.safe_dump(document, sort_keys=False))
+        return f"/etc/failoverd/{file}"
 
     # The daemon
 
@@ -211,7 +223,7 @@ class Monitor(Host):
         fetcher = self._fetcher
         if fetcher is None or fetcher.poll() is not None:
             command = ["nsenter", "--target", str(self.init_pid), "--net", "--", sys.executable]
-            command += ["-I", "-S", str(FETCH), LISTEN_ADDRESS, str(LISTEN_PORT), "5"]
+            command += ["-I", "-S", str(self._fetch), LISTEN_ADDRESS, str(LISTEN_PORT), "5"]
             fetcher = self._fetcher = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                 env=dict(ENVIRONMENT),
@@ -222,6 +234,12 @@ class Monitor(Host):
         fetcher.stdin.flush()
         answer = json.loads(fetcher.stdout.readline())
         return answer["status"], answer["body"]
+
+    def fetch_with(self, program: Path = FETCH) -> None:
+        """Ask with another program of the same lines from now on."""
+        fetcher, self._fetcher, self._fetch = self._fetcher, None, program
+        if fetcher is not None:
+            fetcher.communicate()
 
     def get(self, path: str) -> Any:
         """The JSON document at `path`."""
@@ -250,9 +268,16 @@ class Monitor(Host):
 
     # Waiting
 
-    def wait_until(self, predicate: Callable[[], Found], timeout_s: float, what: str) -> Found:
+    def wait_until(
+        self,
+        predicate: Callable[[], Found],
+        timeout_s: float,
+        what: str,
+        *,
+        interval_s: float = 0.05,
+    ) -> Found:
         """The first true answer; else a failure that shows the status and the daemon's log."""
-        return wait_until(predicate, timeout_s, what, evidence=self.evidence, interval_s=0.05)
+        return wait_until(predicate, timeout_s, what, evidence=self.evidence, interval_s=interval_s)
 
     def wait_ready(self, timeout_s: float = 15) -> None:
         """Until `/readyz` says so."""

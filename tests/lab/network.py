@@ -34,7 +34,8 @@ class Network:
     def connect(self, host: Host) -> None:
         """Give the host its address, and a cable to the bridge."""
         self._ip(
-            f"link add {_cable(host)} type veth peer name eth0 netns {host.init_pid}",
+            f"link add {_cable(host)} type veth peer name eth0 address {_mac(host)}"
+            f" netns {host.init_pid}",
             f"link set {_cable(host)} master br0 addrgenmode none",
             f"link set {_cable(host)} up",
         )
@@ -46,7 +47,13 @@ class Network:
         )
         host.run_in_network(["ip", "-batch", "-"], input="\n".join(commands) + "\n")
         host.run_in_network(["nft", "-f", "-"], input=FILTER)
-        self._hosts.append(host)
+        if host not in self._hosts:
+            self._hosts.append(host)
+
+    def cable_command(self, host: Host) -> list[str]:
+        """What, followed by up or down, pulls the host's cable or puts it in."""
+        enter = ["nsenter", "--target", str(self._init.pid), "--net", "--"]
+        return [*enter, "ip", "link", "set", _cable(host)]
 
     def link_down(self, host: Host) -> None:
         """Pull the host's cable out of the bridge."""
@@ -71,6 +78,25 @@ class Network:
         rule = f"add rule inet lab input {' '.join(words)} counter drop\n"
         target.run_in_network(["nft", "-f", "-"], input=rule)
 
+    def reject(self, source: Host, target: Host, port: int, answer: str = "tcp reset") -> None:
+        """Refuse what `source` sends to that TCP port of `target`, of running connections too.
+
+        `answer`: what it is told, in the words of nft (`icmp type host-prohibited`).
+        """
+        words = f"ip saddr {source.address} tcp dport {port} counter reject with {answer}"
+        target.run_in_network(["nft", "-f", "-"], input=f"add rule inet lab input {words}\n")
+
+    def drop_new(self, source: Host, target: Host, port: int) -> None:
+        """Lose what begins a connection to that TCP port; what is established goes on."""
+        words = f"ip saddr {source.address} tcp dport {port} tcp flags & (syn | ack) == syn"
+        rule = f"add rule inet lab input {words} counter drop\n"
+        target.run_in_network(["nft", "-f", "-"], input=rule)
+
+    def cut_sessions(self, source: Host, target: Host, port: int) -> None:
+        """Reset every connection of `source` to that TCP port of `target`; new ones go through."""
+        sessions = ["state", "established", "sport", f"= :{port}", "dst", source.address]
+        target.run_in_network(["ss", "--kill", "--tcp", "--no-header", *sessions])
+
     def part(self, one: Host, other: Host) -> None:
         """Neither hears the other."""
         self.drop(one, other)
@@ -92,6 +118,11 @@ class Network:
 
     def stop(self) -> None:
         stop_init(self._init)
+
+
+def _mac(host: Host) -> str:
+    """The same after each of its boots, as a network card's is."""
+    return "02:00:" + ":".join(f"{int(part):02x}" for part in host.address.split("."))
 
 
 def _cable(host: Host) -> str:

@@ -62,6 +62,10 @@ CREATE ROLE {MONITOR_ROLE} LOGIN PASSWORD {quoted(MONITOR_PASSWORD)}
 GRANT pg_monitor TO {MONITOR_ROLE}
 GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO {MONITOR_ROLE}
 CREATE ROLE {REPLICATION_ROLE} LOGIN REPLICATION PASSWORD {quoted(REPLICATION_PASSWORD)}
+GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO {REPLICATION_ROLE}
+GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO {REPLICATION_ROLE}
+GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO {REPLICATION_ROLE}
+GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO {REPLICATION_ROLE}
 CREATE ROLE {APPLICATION_ROLE} LOGIN PASSWORD {quoted(APPLICATION_PASSWORD)}
 CREATE TABLE ledger (id bigint PRIMARY KEY)
 ALTER TABLE ledger OWNER TO {APPLICATION_ROLE}
@@ -144,7 +148,22 @@ class DatabaseHost(Host):
         authorized.chmod(0o600)
         for path in (folder, authorized):
             give_to_postgres(path)
+        self.run_sshd()
+
+    def run_sshd(self) -> None:
         self.run(["/usr/sbin/sshd", "-E", "/var/log/sshd.log"])
+
+    def let_in(self, user: str, public_key: str) -> None:
+        """The owner of `public_key` may log in as `user`, too."""
+        home = self.environment(user)["HOME"]
+        self.run(["install", "-d", "-o", user, "-g", user, "-m", "700", home, f"{home}/.ssh"])
+        script = 'umask 077; cat >"$HOME/.ssh/authorized_keys"'
+        self.run(["sh", "-c", script], user=user, input=public_key)
+
+    def may_sudo(self, line: str) -> None:
+        """The host's only rule for sudo; empty: nobody may."""
+        file = "/etc/sudoers.d/lab"
+        self.run(["sh", "-c", f"umask 227; rm -f {file}; cat >{file}"], input=f"{line}\n")
 
     @property
     def known_hosts_line(self) -> str:
@@ -152,6 +171,10 @@ class DatabaseHost(Host):
         return f"{self.address} {public[0]} {public[1]}\n"
 
     # Its server
+
+    def data_from_inside(self, link: str) -> str:
+        """What a symbolic link in the data directory holds."""
+        return self.run(["readlink", f"{DATA_DIR}/{link}"]).stdout.strip()
 
     @property
     def data(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.cluster import watched
+from tests.lab.host import UNPRIVILEGED
 
 pytestmark = pytest.mark.lab
 
@@ -55,4 +56,5 @@ def test_an_operator_may_vouch_for_it(lab):
     w.pg1.kill9_all()
     lab.monitor.failoverd("fenced", "pg1", "--reason", "I pulled its plug", "--yes")
     w.wait_until_failed_over(40)
+    assert f"{UNPRIVILEGED} vouches that pg1 is fenced" in lab.monitor.failoverd("report").stdout
     assert "vouches that pg1 is fenced: I pulled its plug" in lab.monitor.failoverd("report").stdout

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.systemd.machine import CHECKOUT, booted
+from tests.systemd.machine import CHECKOUT, INTERPRETER, booted
 
 UNIT = CHECKOUT / "systemd" / "failoverd.service"
 CONFIG = """\
@@ -18,10 +20,8 @@ clusters:
       pg1: {host: 192.0.2.11}
       pg2: {host: 192.0.2.12}
     postgres: {bin_dir: /usr/bin, data_dir: /data}
-    sql: {password: {credential: password}}
-    ssh:
-      key_file: /run/credentials/failoverd.service/ssh_key
-      known_hosts: /etc/failoverd/known_hosts
+    sql: {password_file: /etc/failoverd/password}
+    ssh: {key_file: /etc/failoverd/id_ed25519, known_hosts: /etc/failoverd/known_hosts}
 """
 
 
@@ -65,6 +65,27 @@ def test_start_returns_when_it_is_ready_and_says_what_it_does(started):
 
 
 @pytest.mark.systemd
+def test_secrets_that_are_roots_alone_are_read_at_the_paths_that_are_documented(started):
+    details = json.dumps(_details_of_nodes(started))
+    assert "Permission" not in details
+    assert "No such file" not in details
+    for path in ("/etc/failoverd/password", "/etc/failoverd/id_ed25519"):
+        assert oct((Path(started.root) / path[1:]).stat().st_mode & 0o777) == "0o600"
+
+
+def _details_of_nodes(machine):
+    """What each node's looks came to, once each has been looked at."""
+    deadline = time.monotonic() + 20
+    while True:
+        found = json.loads(machine.run("failoverd", "status", "--json").stdout)
+        details = [(n["detail"], n["host_detail"]) for n in found["nodes"].values()]
+        if all(sql and host for sql, host in details):
+            return details
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
+@pytest.mark.systemd
 def test_usr2_pauses_it_and_a_restart_keeps_that(started):
     started.run("systemctl", "kill", "--kill-whom=main", "-s", "USR2", "failoverd")
     started.wait_for("StatusText", lambda text: "paused" in text)
@@ -92,6 +113,53 @@ def test_it_is_restarted_when_it_dies_and_not_when_its_configuration_is_wrong(st
     assert started.run("systemctl", "start", "failoverd", check=False).returncode != 0
     assert started.show("ExecMainStatus") == "78"
     assert started.show("ActiveState") == "failed"
+
+
+@pytest.mark.systemd
+def test_it_is_restarted_when_it_reaches_its_memory_limit(started):
+    before = started.show("MainPID")
+    leave_no_memory(started, before)
+    started.wait_for("NRestarts", lambda count: int(count) >= 1)
+    give_memory_back(started)
+    started.wait_for("MainPID", lambda pid: pid not in ("0", before))
+    started.wait_for("ActiveState", lambda state: state == "active")
+    assert "main: starting" in started.wait_for("StatusText", lambda text: "main:" in text)
+
+
+MANY_CONNECTIONS = """
+import contextlib, socket
+open_ones = []
+with contextlib.suppress(OSError):
+    for _ in range(900):
+        one = socket.create_connection(("127.0.0.1", 9187), 5)
+        one.sendall(b"GET /metrics HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+        open_ones.append(one)
+"""
+
+
+def has_memory_controller(machine):
+    return machine.show("MemoryCurrent").isdecimal()
+
+
+def leave_no_memory(machine, pid):
+    """The unit's own limit, or, in a container that has no memory controller, of its addresses.
+
+    At the first the kernel kills it; at the second an allocation fails, and it ends by itself.
+    """
+    if has_memory_controller(machine):
+        machine.run("systemctl", "set-property", "--runtime", "failoverd", "MemoryMax=8M")
+        return
+    # As its own user, which needs no rights beyond.
+    owner = machine.run("stat", "-c", "--reuid=%u --regid=%g", f"/proc/{pid}").stdout.split()
+    limit = ["prlimit", "--pid", pid, "--as=4096:4096"]
+    machine.run("setpriv", *owner, "--clear-groups", "--", *limit)
+    # What it has already may last it for long: somebody asks for more than that.
+    machine.run(INTERPRETER, "-c", MANY_CONNECTIONS)
+
+
+def give_memory_back(machine):
+    if has_memory_controller(machine):
+        machine.run("systemctl", "set-property", "--runtime", "failoverd", "MemoryMax=1G")
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")

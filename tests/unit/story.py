@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from failoverd.core.effects import (
+    Checkpoint,
     Confirm,
     Effect,
+    Equip,
     Fence,
     Freeze,
+    KeepDown,
     Promote,
+    Quarantine,
     ReadSettings,
     Redirect,
+    Rejoin,
+    Repoint,
+    Retire,
     Salvage,
     Thaw,
     Unfence,
@@ -22,16 +29,20 @@ from failoverd.core.effects import (
 from failoverd.core.events import (
     Confirmed,
     EffectFailed,
+    Equipped,
     Event,
     Fenced,
     FrozenAt,
+    KeptDown,
     NotConfigured,
     Now,
     Observed,
     Promoted,
+    Quarantined,
     Replied,
+    Repointed,
     Result,
-    Salvaged,
+    Retired,
     SettingsRead,
     StillAlive,
     Thawed,
@@ -58,7 +69,7 @@ from failoverd.core.model import (
     NodeReport,
     Outcome,
     ProofKind,
-    Receiver,
+    RungTried,
     SavedSettings,
     ServerFacts,
     SystemIdentifier,
@@ -67,7 +78,10 @@ from failoverd.core.model import (
     WallTime,
 )
 from failoverd.core.policy import NodePolicy, Policy
+from failoverd.core.replication import Receiver
+from failoverd.core.schedule import Checkpointed, Rejoined
 from failoverd.core.situation import Machine
+from failoverd.core.wal_answers import Salvaged
 
 PG1, PG2 = NodeName("pg1"), NodeName("pg2")
 ADDRESSES = {PG1: "192.0.2.11", PG2: "192.0.2.12"}
@@ -195,22 +209,29 @@ class Story:
         return self
 
 
-def evidence(sentence: str, node: NodeName = PG1) -> Evidence:
+def evidence(sentence: str, node: NodeName = PG1, *rungs: RungTried) -> Evidence:
     run = CommandRun(node, "kill -0 70\n", "no such process `70`\n```\n", 0.031, 1)
-    return Evidence(sentence, (run,))
+    return Evidence(sentence, (run,), rungs)
+
+
+def fenced(effect: Fence, now: Now, other: dict[str, type]) -> Fenced | StillAlive:
+    node = effect.node
+    if "StillAlive" in other:
+        tried = RungTried("stop", "still_alive")
+        return StillAlive(evidence(f"a postmaster runs on {node}", PG1, tried))
+    tried = RungTried("stop", "fenced")
+    proof = FenceProof(
+        ProofKind.STOPPED, node, effect.epoch, now.monotonic, ControlState.IN_PRODUCTION, None,
+        evidence("no process of its data directory is left", PG1, tried),
+    )  # fmt: skip
+    return Fenced(proof)
 
 
 def answer(effect: Effect, now: Now, other: dict[str, type]) -> Result:
     said = evidence(f"{type(effect).__name__} was done", node_of(effect))
     match effect:
-        case Fence(node=node) if "StillAlive" in other:
-            return StillAlive(evidence(f"a postmaster runs on {node}"))
-        case Fence(node=node, epoch=epoch):
-            proof = FenceProof(
-                ProofKind.STOPPED, node, epoch, now.monotonic, ControlState.IN_PRODUCTION, None,
-                evidence("no process of its data directory is left"),
-            )  # fmt: skip
-            return Fenced(proof)
+        case Fence():
+            return fenced(effect, now, other)
         case ReadSettings() if "EffectFailed" in other:
             return EffectFailed("not_read", evidence("its settings could not be read"))
         case ReadSettings():
@@ -228,12 +249,22 @@ def answer(effect: Effect, now: Now, other: dict[str, type]) -> Result:
             return Confirmed(Timeline(2), Lsn(0x3000200), False, lines, "", said)
         case Redirect():
             return NotConfigured(Evidence("redirect: not configured"))
-        case Thaw():
-            return Thawed(said)
-        case Unguard():
-            return Unguarded(said)
-        case Unfence():
-            return Unfenced(said)
+        case _:
+            return SIMPLY[type(effect)](said)
+
+
+SIMPLY: dict[type[Effect], Callable[[Evidence], Result]] = {
+    Thaw: Thawed,
+    Unguard: Unguarded,
+    Unfence: Unfenced,
+    Quarantine: Quarantined,
+    KeepDown: KeptDown,
+    Repoint: Repointed,
+    Equip: Equipped,
+    Retire: Retired,
+    Rejoin: Rejoined,
+    Checkpoint: Checkpointed,
+}
 
 
 def failover() -> Story:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failoverd.config.load import load, schema
-from failoverd.config.models import Cluster, Configuration, Daemon, Node, Secret, Section
+from failoverd.config.models import Cluster, Configuration, Daemon, Node
 from failoverd.config.nodes import node_settings
 from failoverd.config.page import page
 from failoverd.config.policy import to_policy
@@ -24,8 +24,11 @@ from failoverd.config.quantities import (
     size,
 )
 from failoverd.config.secrets import SecretMissing, password, reveal
+from failoverd.config.section import Secret, Section
 from failoverd.core.model import NodeName
-from failoverd.core.policy import Policy
+from failoverd.core.policy import DeadManPolicy, Policy
+from failoverd.daemon.nodes import nodes_of
+from failoverd.effect.rung import DeadManExpiry, Stop
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,6 +128,21 @@ def test_a_node_may_differ_from_its_cluster(tmp_path):
 def test_the_core_has_the_same_defaults_as_the_file(tmp_path):
     policy = to_policy("main", load(write(tmp_path, SHORT), check_files=False).clusters["main"])
     assert policy == Policy(policy.nodes)
+
+
+@pytest.mark.parametrize(
+    ("rung", "wanted"),
+    [
+        ("{dead_man: {}}", DeadManPolicy(5.0)),
+        ("{dead_man: {ttl: 8s, standbys: [pg2]}}", DeadManPolicy(8.0, frozenset({"pg2"}))),
+    ],
+)
+def test_a_dead_man_is_part_of_the_ladder_and_of_the_policy(tmp_path, rung, wanted):
+    text = SHORT + f"    fencing: {{ladder: [stop, {rung}]}}\n"
+    cluster = load(write(tmp_path, text), check_files=False).clusters["main"]
+    assert to_policy("main", cluster).dead_man == wanted
+    ladder = nodes_of("main", cluster)[NodeName("pg1")].rungs
+    assert ladder == (Stop(), DeadManExpiry(wanted.ttl_s))
 
 
 def test_a_password_is_read_when_it_is_used_and_never_shown(tmp_path, monkeypatch):

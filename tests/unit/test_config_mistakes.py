@@ -48,7 +48,7 @@ def test_every_mistake_is_told_at_once_with_its_line_and_what_to_write(tmp_path)
         "      max_data_loss: 16 potatoes\n"
         "      mode: automatc\n"
         "      salvage: yes\n"
-        "    rejoin: auto\n"
+        "    rejoin: never\n"
     )
     assert mistakes(tmp_path, text) == [
         "config.yaml:5:13: clusters.main.nodes.pg2.host: is the address of main.pg1, too"
@@ -65,9 +65,17 @@ def test_every_mistake_is_told_at_once_with_its_line_and_what_to_write(tmp_path)
         " (got 'automatc'); write automatic, manual or observe (did you mean automatic?)",
         "config.yaml:14:7: clusters.main.failover.salvage: is neither true nor false"
         " (got 'yes'); write true",
-        "config.yaml:15:5: clusters.main.rejoin: is not available in this version"
-        " (got 'auto'); write manual",
+        "config.yaml:15:5: clusters.main.rejoin: is not one of the words (got 'never');"
+        " write auto or manual",
     ]
+
+
+def way(targets):
+    return f"    redirect: [{targets}]\n"
+
+
+def ladder(rung):
+    return f"    fencing: {{ladder: [stop, {rung}]}}\n"
 
 
 @pytest.mark.parametrize(
@@ -107,12 +115,66 @@ def test_every_mistake_is_told_at_once_with_its_line_and_what_to_write(tmp_path)
         (SHORT.replace("known_hosts: /known", ""), "ssh.known_hosts: is missing"),
         (SHORT.replace("      bin_dir: /usr/bin\n", ""), "postgres.bin_dir: is missing"),
         (SHORT.replace("/data", "data"), "is no absolute path (got 'data')"),
-        (SHORT + "    fencing: {ladder: [stop, agent]}\n", "ladder.1: is not available in this"),
+        (SHORT + ladder("agent"), "ladder.1: is no rung (got 'agent'); write stop, {agent:"),
+        (SHORT + ladder("{}"), "ladder.1: must be one rung (got keys); write stop, {agent:"),
+        (SHORT + ladder("3"), "ladder.1: is no rung (got 3); write stop, {agent:"),
+        (SHORT + ladder("quorum"), "ladder.1: is not available before it has been simulated"),
+        (SHORT + ladder("{dead_man: {ttl: 1s}}"), "ttl: is too short (got '1s'); write 3s to"),
+        (SHORT + ladder("{dead_man: {ttl: 1min}}"), "ttl: is too long (got '1min'); write 3s to"),
+        (SHORT + ladder("{dead_man: {ttl: 5}}"), "ladder.1.dead_man.ttl: is no duration (got 5)"),
+        (SHORT + ladder("{dead_man: {tll: 5s}}"), "tll: there is no such key; did you mean ttl?"),
+        (SHORT + ladder("{dead_man: {standbys: []}}"), "dead_man.standbys: are too few"),
+        (SHORT + ladder("{dead_man: {standbys: [pg7]}}"),
+         "standbys: there is no node of that name (got 'pg7'); write some of pg1, pg2"),
+        (SHORT + ladder("{dead_man: {}}, {command: {argv: [/bin/true]}}"),
+         "ladder.1: must be the last rung"),
+        (SHORT + ladder("{dead_man: {}}").replace("stop, ", ""),
+         "ladder.0: is no fence for a host that answers (got a ladder without stop); write stop"),
+        (SHORT.replace("12}", "12, priority: never}") + ladder("{dead_man: {}}"),
+         "ladder.1: has no standby that could take over"),
+        (SHORT + ladder("{agnt: {path: /a}}"), "ladder.1.agnt: there is no such key; did you mean"),
+        (SHORT + ladder("{agent: {pth: /a}}"), "pth: there is no such key; did you mean path"),
+        (SHORT + ladder("{agent: {path: a}}"), "ladder.1.agent.path: is no absolute path"),
+        (SHORT + ladder("{agent: {path: /a, options: {password: S3cret}}}"),
+         "options: has the secret password; write secrets: {password: {file: /path}}"),
+        (SHORT + ladder("{agent: {path: /a, secrets: {password: S3cret}}}"),
+         "secrets.password: must say where the password is kept, never what it is; write {file:"),
+        (SHORT + ladder("{agent: {path: /a, options: {action: reboot}}}"),
+         "options.action: is no option; write its name as `metadata` has it"),
+        (SHORT + ladder("{command: {argv: []}}"), "ladder.1.command.argv: are too few"),
         (SHORT + "    fencing: {ladder: []}\n", "must have a rung (got []); write [stop]"),
         (SHORT + "    fencing: {require: best_effort}\n", "is not available in this version"),
-        (SHORT + "    synchronous: managed\n", "is not available in this version"),
-        (SHORT + "    redirect: [haproxy]\n", "is not available in this version"),
-        (SHORT + "    redirect: haproxy\n", "is not available in this version"),
+        (SHORT + "    synchronous: maybe\n", "managed"),
+        (SHORT + "    redirect: [haproxy]\n", "is no target (got 'haproxy'); write {haproxy:"),
+        (SHORT + "    redirect: haproxy\n",
+         "is no list (got 'haproxy'); write one, such as [a, b]"),
+        (SHORT + way("{}"), "redirect.0: must be one target (got keys); write {haproxy:"),
+        (SHORT + way("{haproxy: {}}"), "redirect.0.haproxy.backend: is missing"),
+        (SHORT + way("{haproxy: {backend: a}}"),
+         "must be reached in one way (got keys); write socket"),
+        (SHORT + way("{haproxy: {backend: a b, host: h}}"), "backend: is no name in HAProxy"),
+        (SHORT + way("{haproxy: {backend: a, host: h, servers: {pg3: x}}}"),
+         "haproxy.servers.pg3: is no node of this cluster; write pg1 or pg2"),
+        (SHORT.replace("192.0.2.12", "db2") + way("{haproxy: {backend: a, host: h, server: x}}"),
+         "redirect.0.haproxy.addresses: has no IP address for pg2 (got db2)"),
+        (SHORT + way("{haproxy: {backend: a, host: h}}, {haproxy: {backend: b, host: h}}"),
+         "redirect.1.name: is called like another (got haproxy); write a name for each"),
+        (SHORT + way("{pgbouncer: {host: h, file: /f, databases: {a: password=x}}}"),
+         "databases has a password"),
+        (SHORT + way("{pgbouncer: {host: h, file: /f, databases: {a: host=x}}}"),
+         "databases has a host or a port"),
+        (SHORT + way("{pgbouncer: {host: h, file: /f, databases: {}}}"), "databases: are too few"),
+        (SHORT + way("{pgbouncer: {host: h, file: /f, databases: {a: ''}, password: S3cret}}"),
+         "must say where the password is kept, never what it is"),
+        (SHORT + way("{virtual_ip: {address: 192.0.2.100, interface: eth0}}"),
+         "is no IPv4 address with its prefix (got '192.0.2.100')"),
+        (SHORT + way("{virtual_ip: {address: 'fd00::1/64', interface: eth0}}"),
+         "is no IPv4 address"),
+        (SHORT + way("{virtual_ip: {address: 192.0.2.100/24, interface: 'a b'}}"),
+         "is no interface"),
+        (SHORT + way("{dns: {server: h, zone: z, record: r, key: {name: k}}}"),
+         "secret: is missing"),
+        (SHORT + way("{command: {argv: []}}"), "redirect.0.command.argv: are too few"),
         (SHORT + "daemon: {leadership: {kind: etcd}}\n", "is not available in this version"),
         (SHORT + "daemon: {listen: '127.0.0.1:99999'}\n", "is no address with a port"),
         (SHORT + f"daemon: {{control_socket: /{'a' * 107}}}\n", "is too long for a Unix socket"),
@@ -125,6 +187,7 @@ def test_a_mistake_is_named(tmp_path, text, said):
     found = mistakes(tmp_path, text)
     assert len(found) == 1, found
     assert said in found[0]
+    assert "S3cret" not in found[0]
 
 
 @pytest.mark.parametrize(
@@ -310,3 +373,27 @@ def test_whatever_stands_in_place_of_a_value_is_taken_or_told(thing, place):
     if place:
         here[place[-1]] = thing
     configuration_or_mistakes(yaml.safe_dump(data if place else thing, allow_unicode=True))
+
+
+@pytest.mark.parametrize(
+    ("more", "clean"),
+    [
+        ("    limits: {fence: 10s}\n", "5 s"),
+        ("    limits: {stop_fast: 14s}\n", "14 s"),
+    ],
+)
+def test_a_fence_is_given_the_time_of_its_own_waits(tmp_path, more, clean):
+    (told,) = mistakes(tmp_path, SHORT + more)
+    assert f"is shorter than the waits in it: a clean stop {clean}, stop_immediate 2 s" in told
+
+
+def test_a_stop_command_has_its_own_limit_and_a_fence_must_be_longer(tmp_path):
+    own = "data_dir: /data\n      stop_command: /opt/stop\n      command_timeout: 30s"
+    (told,) = mistakes(tmp_path, SHORT.replace("data_dir: /data", own))
+    assert "a clean stop 30 s" in told
+    assert "write at least 37s" in told
+
+
+def test_a_cluster_of_debians_is_written_as_pg_lsclusters_has_it(tmp_path):
+    wrong = SHORT.replace("data_dir: /data", "data_dir: /data\n      debian_cluster: main")
+    assert "such as 15/main" in mistakes(tmp_path, wrong)[0]

@@ -18,7 +18,15 @@ from failoverd.core.diagnosis import (
     past_threshold,
 )
 from failoverd.core.memory import observe
-from failoverd.core.model import ClusterView, ControlState, Guard, Instant, Outcome, Sender
+from failoverd.core.model import (
+    ClusterView,
+    ControlState,
+    Guard,
+    Instant,
+    Outcome,
+)
+from failoverd.core.replication import Sender
+from failoverd.core.states import Fencing, Suspect
 from tests.unit.vocabulary import (
     HOSTS,
     PAIR,
@@ -77,6 +85,27 @@ def listening(name, at):
     return replace(node, host=replace(node.host, facts=facts))
 
 
+def elsewhere(name, at):
+    """Its processes run, and nothing is on the port and the socket that we know."""
+    on_host = host(at, socket=Outcome.REFUSED)
+    facts = replace(on_host.facts, listener=False)
+    return report(name, at, Outcome.REFUSED, None, replace(on_host, facts=facts))
+
+
+def orphaned(name, at):
+    """A busy backend outlives its postmaster."""
+    node = elsewhere(name, at)
+    facts = replace(node.host.facts, processes=((11, "R"),))
+    return replace(node, host=replace(node.host, facts=facts))
+
+
+def half_by_its_own_socket(socket):
+    def node(name, at):
+        return replace(hung(socket)(name, at), held=look(Outcome.OK, at))
+
+    return node
+
+
 GONE_QUIET = streaming(age=20, reach=Outcome.TIMED_OUT)
 
 
@@ -110,6 +139,13 @@ GONE_QUIET = streaming(age=20, reach=Outcome.TIMED_OUT)
         (half(), GONE_QUIET, D.HALF_HUNG),
         (hung(), streaming(age=-0.5), D.HALF_HUNG),
         (hung(), GONE_QUIET, D.HUNG),
+        (elsewhere, cut_off(), D.UNCLEAR),
+        (elsewhere, cut_off(reach=Outcome.REFUSED), D.UNCLEAR),
+        (orphaned, cut_off(), D.HUNG),
+        (half_by_its_own_socket(Outcome.OK), streaming(age=20), D.PARTITIONED),
+        (half_by_its_own_socket(Outcome.TIMED_OUT), cut_off(reach=Outcome.OK), D.PARTITIONED),
+        (half_by_its_own_socket(Outcome.NOT_TRIED), GONE_QUIET, D.UNCLEAR),
+        (hung(Outcome.REFUSED), streaming(age=-0.5), D.PARTITIONED),
         (gone(), GONE_QUIET, D.UNREACHABLE),
         (gone(), streaming(age=20), D.UNCLEAR),
         (dead(), healthy(timeline=2), D.CRASHED),
@@ -177,7 +213,11 @@ def test_silence_counts_by_rounds_and_by_time():
 def test_what_never_calls_never_calls_and_what_calls_waits_for_its_time(diagnosis):
     failed = replace(watching().machine.memory, failed_rounds=9, last_alive_at=Instant(0))
     calls = calls_for_failover(diagnosis, failed, PAIR, Instant(0), Instant(1000))
-    waits_by_policy = {Calls.BY_HALF_HUNG_POLICY, Calls.BY_UNWRITABLE_POLICY}
+    waits_by_policy = {
+        Calls.BY_HALF_HUNG_POLICY,
+        Calls.BY_UNWRITABLE_POLICY,
+        Calls.WHEN_SHUTTING_DOWN_FOR_EVER,
+    }
     assert calls is (ROW_OF[diagnosis].calls not in {Calls.NEVER, *waits_by_policy})
     alive = replace(failed, failed_rounds=0)
     assert not calls_for_failover(diagnosis, alive, PAIR, Instant(1000), Instant(1000))
@@ -193,6 +233,45 @@ def test_policy_decides_on_a_clean_stop_a_half_hung_and_an_unwritable_primary():
     assert not calls(D.STOPPED, on_clean_stop="wait")
     assert calls(D.HALF_HUNG, on_half_hung="failover")
     assert calls(D.UNWRITABLE, on_unwritable="failover")
+
+
+def test_a_write_check_that_our_role_may_not_make_is_our_fault_and_hides_no_crash():
+    assert diagnosed(written(Outcome.MISCONFIGURED), streaming()) is D.MISCONFIGURED
+    assert diagnosed(written(Outcome.FAILING), streaming()) is D.UNWRITABLE
+
+    def crashed_after_it(name, at):
+        return replace(dead()(name, at), write=look(Outcome.MISCONFIGURED, at))
+
+    assert diagnosed(crashed_after_it, gone()) is diagnosed(dead(), gone()) is D.CRASHED
+
+
+def test_a_shutdown_that_never_ends_is_a_stop_once_its_time_is_up():
+    daemon = watching()
+    waits, gives_up = replace(PAIR, on_clean_stop="wait"), daemon.at + 1 + PAIR.recovery_limit_s
+    while daemon.at < gives_up - 1:
+        daemon.sees(says(Outcome.SHUTTING_DOWN), streaming())
+        assert daemon.machine.diagnosis is D.BUSY
+        assert isinstance(daemon.state, Suspect)
+    daemon.policy = waits
+    assert isinstance(daemon.sees(says(Outcome.SHUTTING_DOWN), streaming()).state, Suspect)
+    daemon.policy = PAIR
+    assert isinstance(daemon.sees(says(Outcome.SHUTTING_DOWN), streaming()).state, Fencing)
+
+
+def test_a_full_server_is_never_failed_over_however_long_it_is_full():
+    daemon = watching()
+    for _ in range(2 * round(PAIR.recovery_limit_s)):
+        daemon.sees(says(Outcome.TOO_MANY_CONNECTIONS), streaming())
+    assert isinstance(daemon.state, Suspect)
+
+
+def test_without_a_journal_it_is_blind():
+    daemon = watching()
+    seen = view(dead(), cut_off(), at=daemon.at + 1)
+    failing = replace(seen, journal_failing="no space left on device")
+    memory = observe(daemon.machine.memory, failing, PAIR)
+    assert diagnose(failing, memory, PAIR) is D.BLIND
+    assert memory.failed_rounds == 0
 
 
 def test_no_override_goes_against_a_veto_or_our_own_blindness():

@@ -7,9 +7,18 @@ from dataclasses import replace
 import pytest
 
 from failoverd.core.election import Terms, elect, wal_loss
-from failoverd.core.memory import Promise, observe
-from failoverd.core.model import ControlState, Frozen, Lsn, Sender, SystemIdentifier, Timeline
+from failoverd.core.memory import observe
+from failoverd.core.model import (
+    ControlState,
+    Frozen,
+    Lsn,
+    ProofKind,
+    SystemIdentifier,
+    Timeline,
+)
 from failoverd.core.policy import NodePolicy
+from failoverd.core.promise import Promise, voided
+from failoverd.core.replication import Sender
 from tests.unit.vocabulary import (
     HERE,
     HOSTS,
@@ -40,7 +49,7 @@ def elected(pg2=None, pg3=None, *, terms=None, memory=None, policy=TRIO):
 
 def promised(names, synchronous=()):
     memory = watching(TRIO).machine.memory
-    return replace(memory, promise=Promise(names, frozenset(synchronous)))
+    return replace(memory, promise=Promise(names, frozenset(synchronous), in_force=True))
 
 
 def standing(**positions):
@@ -71,8 +80,8 @@ def test_priority_and_then_the_name_break_a_tie():
         (healthy(), "is not in recovery"),
         (cut_off(system_identifier=SystemIdentifier("8")), "another cluster"),
         (cut_off(version=150000), "another major version"),
-        (cut_off(replay_paused=True), "replay is paused"),
-        (cut_off(apply_delay_ms=1), "delayed on purpose"),
+        (cut_off(replay_paused=True), "whether by a user or for its settings is not known"),
+        (cut_off(position_unknown=True), "was restarted"),
         (cut_off(received_lsn=None), "position is unknown"),
         (cut_off(lag=17 * MB), "max_data_loss"),
     ],
@@ -143,6 +152,30 @@ def test_the_loss_is_what_was_seen_and_what_may_have_been_written_since():
     assert not loss.proven
 
 
+def test_a_primary_that_is_cut_off_from_us_is_counted_as_writing_until_it_is_fenced():
+    daemon = watching(TRIO).sees(healthy(HERE + 1000), cut_off(), cut_off())
+    for _ in range(4):
+        daemon.sees(gone(), cut_off(), cut_off())
+    memory = daemon.machine.memory
+    fenced_at = daemon.at + 5
+    loss = wal_loss(Lsn(HERE), memory, proof(fenced_at, kind=ProofKind.POWERED_OFF))
+    unseen = fenced_at - memory.primary_lsn_at
+    assert loss.lost_bytes == pytest.approx(1000 + 1000 * unseen, rel=0.01)
+
+
+def test_what_is_seen_dead_on_its_host_has_written_nothing_since():
+    daemon = watching(TRIO).sees(healthy(HERE + 1000), cut_off(), cut_off())
+    seen_at = daemon.machine.memory.primary_lsn_at
+    for _ in range(4):
+        daemon.sees(dead(), cut_off(), cut_off())
+    memory = daemon.machine.memory
+    loss = wal_loss(Lsn(HERE), memory, proof(daemon.at + 5))
+    first_seen_dead = memory.doubt.since
+    assert memory.doubt.dead_at == first_seen_dead
+    unseen = first_seen_dead - seen_at
+    assert loss.lost_bytes == pytest.approx(1000 + 1000 * unseen, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("names", "pg3", "candidate"),
     [
@@ -186,17 +219,95 @@ def test_a_clean_stop_proves_more_than_any_promise_asks():
 
 
 def test_a_star_counts_whoever_was_seen_and_is_no_node():
-    alone = (Sender("pg_receivewal", "203.0.113.9", "streaming", "sync", None),)
+    alone = (Sender("pg_receivewal", "203.0.113.9", "streaming", "sync", Lsn(HERE)),)
     memory = watching(TRIO, primary=healthy(sync="*", senders=alone)).machine.memory
     assert elected(memory=memory).candidate is None
 
 
 def test_a_standby_under_its_default_name_is_known_by_its_address():
     named = tuple(
-        Sender("walreceiver" + n[-1], HOSTS[n], "streaming", "sync", None) for n in (PG2, PG3)
+        Sender("walreceiver" + n[-1], HOSTS[n], "streaming", "sync", Lsn(HERE)) for n in (PG2, PG3)
     )
     primary = healthy(sync="ANY 1 (walreceiver2, walreceiver3)", senders=named)
     memory = watching(TRIO, primary=primary).machine.memory
     assert elected(memory=memory).candidate == PG2
     assert elected(cut_off(), gone(), memory=memory).candidate is None
     assert memory.primary == PG1
+
+
+# The other criteria, each where the ones before it leave a tie.
+
+
+def test_between_equals_whoever_was_promised_the_commits_comes_first():
+    preferred = {**TRIO.nodes, PG2: NodePolicy(HOSTS[PG2], priority=200)}
+    election = elected(memory=promised("pg3"), policy=replace(TRIO, nodes=preferred))
+    assert election.candidate == PG3
+    assert election.refused[PG2] == "no further than pg3, which was promised the commits"
+
+
+def test_between_equals_whoever_has_much_less_left_to_replay_comes_first():
+    behind = cut_off(replayed_lsn=Lsn(HERE - 40 * MB))
+    election = elected(behind)
+    assert election.candidate == PG3
+    assert election.refused[PG2] == "no further than pg3, which has less left to replay"
+    assert elected(cut_off(replayed_lsn=Lsn(HERE - 40))).candidate == PG2
+
+
+def test_between_equals_whoever_streamed_from_the_primary_itself_comes_first():
+    memory = replace(watching(TRIO).machine.memory, upstreams={PG2: PG3})
+    election = elected(memory=memory)
+    assert election.candidate == PG3
+    assert election.refused[PG2] == "no further than pg3, which streamed from the primary itself"
+    assert elected(pg3=cut_off(lag=100), memory=memory).candidate == PG2
+
+
+def test_the_order_of_the_nodes_changes_nothing():
+    backwards = dict(reversed(TRIO.nodes.items()))
+    assert elected(policy=replace(TRIO, nodes=backwards)).candidate == PG2
+    assert elected().refused == {PG3: "no further than pg2, which comes first by name"}
+
+
+def test_a_delayed_standby_takes_over_only_where_nobody_else_can():
+    late = cut_off(apply_delay_ms=3_600_000)
+    election = elected(late, cut_off(lag=500))
+    assert election.candidate == PG3
+    assert election.refused[PG2] == "is delayed on purpose (recovery_min_apply_delay)"
+    assert elected(late, gone()).candidate == PG2
+
+
+def test_a_users_pause_refuses_nobody_and_a_pause_for_insufficient_settings_does():
+    memory = watching(TRIO).machine.memory
+    memory = replace(memory, required=(("max_connections", 200),))
+    paused = cut_off(replay_paused=True, limits=(("max_connections", 200),))
+    assert elected(paused, gone(), memory=memory).candidate == PG2
+    below = cut_off(replay_paused=True, limits=(("max_connections", 100),))
+    election = elected(below, gone(), memory=memory)
+    assert election.candidate is None
+    assert "max_connections is 100, and the primary's 200" in election.refused[PG2]
+
+
+def test_a_restarted_standby_is_known_once_its_replay_has_stood_still():
+    memory = watching(TRIO).machine.memory
+    candidates = []
+    for at in (110.0, 111.0, 112.5):
+        seen = view(dead(), cut_off(position_unknown=True), gone(), at=at)
+        memory = observe(memory, seen, TRIO)
+        candidates.append(elect(seen, memory, TRIO, Terms(16 * MB)).candidate)
+    assert candidates == [None, None, PG2]
+
+
+def test_a_promise_that_was_lowered_excuses_nothing_and_is_said():
+    memory = promised("pg3")
+    memory = replace(memory, promise=voided(memory.promise))
+    election = elected(cut_off(lag=500), gone(), memory=memory)
+    assert election.candidate == PG2
+    assert election.loss is not None
+    assert not election.loss.proven
+    assert "synchronous replication was lowered" in election.loss.sentence
+    assert elected(cut_off(lag=500), gone(), memory=memory, terms=Terms(0)).candidate is None
+
+
+def test_who_failed_in_this_incident_is_not_asked_again():
+    election = elected(terms=Terms(16 * MB, given_up=(PG2,)))
+    assert election.candidate == PG3
+    assert "and failed" in election.refused[PG2]

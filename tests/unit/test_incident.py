@@ -19,9 +19,10 @@ from failoverd.core.events import (
 from failoverd.core.incident import EntryKind, IncidentOutcome, durable_change
 from failoverd.core.machine import effects
 from failoverd.core.model import Epoch, Instant
+from failoverd.core.policy import Mode
 from failoverd.core.sentences import state_sentence
 from failoverd.core.states import StateName, name_of
-from tests.unit.story import PG1, PG2, Story, dead, failover, well
+from tests.unit.story import PG1, PG2, POLICY, Story, dead, failover, well
 
 
 def outcomes(story):
@@ -84,6 +85,40 @@ def test_a_failover_that_nobody_can_take_over_is_refused_and_not_an_incident():
     assert story.entries[-1].sentence.startswith("blocked (no_candidate): no standby can")
 
 
+def read_only(story):
+    story.rounds += 1
+    story.at += 1
+    primary = well(PG1, story.rounds, story.at)
+    set_so = replace(primary, server=replace(primary.server, read_only=True))
+    return story.sees(set_so, well(PG2, story.rounds, story.at))
+
+
+def test_a_change_of_diagnosis_is_told_with_what_each_vantage_point_said_and_when():
+    story = Story().all_well()
+    read_only(story)
+    told = story.entries[-1]
+    assert told.kind is EntryKind.DIAGNOSIS
+    assert told.diagnosis == "read_only"
+    assert told.sentence == "pg1 is read_only: The primary answers but is set read-only."
+    assert any(line.startswith("pg1: takes writes on timeline 1") for line in told.seen)
+    assert any(line.startswith("pg2: a standby that has received") for line in told.seen)
+    assert all("s before" in line for line in told.seen)
+    count = len(story.entries)
+    read_only(story)
+    assert len(story.entries) == count
+
+
+def test_what_observe_mode_would_have_done_is_told_once_and_nothing_is_asked():
+    story = Story(policy=replace(POLICY, mode=Mode.OBSERVE)).all_well().primary_dies()
+    story.primary_dies()
+    observed = [entry for entry in story.entries if entry.outcome is IncidentOutcome.OBSERVED]
+    assert len(observed) == 1
+    assert "by itself it would fence pg1" in observed[0].sentence
+    assert "pg2" in observed[0].sentence
+    assert observed[0].seen
+    assert story.machine.epoch == 0
+
+
 def test_a_quiet_round_leaves_nothing_behind():
     story = Story().all_well(3)
     before = len(story.entries)
@@ -131,7 +166,7 @@ def test_pausing_and_resuming_are_commands():
 
 def test_a_fence_that_failed_says_what_a_person_can_do():
     story = Story().all_well().primary_dies()
-    (fence,) = effects(story.machine)
+    fence, *_ = effects(story.machine)
     assert isinstance(fence, Fence)
     failed = EffectFailed("timed_out", Evidence("no answer from pg1"), "failoverd fenced pg1")
     story.happens(Replied(story.machine.visit, fence, failed))
@@ -144,7 +179,7 @@ def test_a_fence_that_failed_says_what_a_person_can_do():
 
 def test_an_answer_that_came_too_late_is_told_and_changes_nothing():
     story = Story().all_well().primary_dies()
-    (fence,) = effects(story.machine)
+    fence, *_ = effects(story.machine)
     story.happens(Replied(story.machine.visit - 1, fence, StillAlive(Evidence("alive"))))
     assert story.entries[-1].kind is EntryKind.REPLY
     assert name_of(story.machine.state) is StateName.FENCING
@@ -184,7 +219,7 @@ def test_a_split_brain_is_no_refused_failover():
 
 def test_a_failure_that_blocks_is_told_once():
     story = Story().all_well().primary_dies()
-    (fence,) = effects(story.machine)
+    fence, *_ = effects(story.machine)
     failed = EffectFailed("timed_out", Evidence("no answer from pg1"), "failoverd fenced pg1")
     story.happens(Replied(story.machine.visit, fence, failed))
     assert story.entries[-1].sentence.count("no answer from pg1") == 1

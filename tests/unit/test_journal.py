@@ -54,6 +54,17 @@ async def test_a_restart_finds_the_last_machine(tmp_path):
     again.close()
 
 
+async def test_a_state_directory_keeps_the_identity_that_its_daemon_acts_by(tmp_path):
+    first = Journal.open(tmp_path / "one")
+    other = Journal.open(tmp_path / "other")
+    assert first.identity != other.identity
+    first.close()
+    other.close()
+    again = Journal.open(tmp_path / "one")
+    assert again.identity == first.identity
+    again.close()
+
+
 async def test_a_cluster_that_was_never_journaled_has_no_machine(journal):
     assert journal.latest("main") is None
 

@@ -63,7 +63,7 @@ def test_a_password_is_in_no_line(pipe):
 def test_what_needs_a_person_is_an_error(pipe):
     log.start_logging("info", "json", pipe[1])
     story = Story().all_well().primary_dies()
-    (fence,) = effects(story.machine)
+    fence, *_ = effects(story.machine)
     failed = EffectFailed("timed_out", Evidence("no answer"), "failoverd fenced pg1")
     story.happens(Replied(story.machine.visit, fence, failed))
     tell(story)

@@ -13,6 +13,7 @@ from failoverd.core.effects import (
     Promote,
     ReadSettings,
     Redirect,
+    Retire,
     Salvage,
     StopMode,
     Thaw,
@@ -20,7 +21,9 @@ from failoverd.core.effects import (
     Unguard,
 )
 from failoverd.core.events import (
+    REPLAYING,
     Confirmed,
+    EffectFailed,
     FrozenAt,
     NotConfigured,
     OperatorAcknowledges,
@@ -28,12 +31,15 @@ from failoverd.core.events import (
     OperatorVouches,
     Promoted,
     Replied,
-    Salvaged,
+    Retired,
+    SettingsRead,
+    StillAlive,
     Thawed,
     Trigger,
     Unfenced,
     Unguarded,
 )
+from failoverd.core.jobs import Job
 from failoverd.core.model import (
     ControlState,
     Frozen,
@@ -42,10 +48,11 @@ from failoverd.core.model import (
     Lsn,
     Outcome,
     Timeline,
+    WalEnd,
     WalLoss,
 )
 from failoverd.core.policy import Mode
-from failoverd.core.situation import Job, restored
+from failoverd.core.restart import restored
 from failoverd.core.states import (
     Blocked,
     BlockReason,
@@ -60,6 +67,7 @@ from failoverd.core.states import (
     Suspect,
     Watching,
 )
+from failoverd.core.wal_answers import NotSalvaged, Salvaged
 from tests.unit.vocabulary import (
     ALIVE,
     FAILED,
@@ -87,6 +95,7 @@ from tests.unit.vocabulary import (
 )
 
 NOTHING = NotConfigured(WORDS)
+FAR_END = WalEnd(Timeline(1), Lsn(HERE), Lsn(HERE + (1 << 40)))
 CONFIRMED = Confirmed(Timeline(2), Lsn(HERE + 100), False, (), "", WORDS)
 QUIET = streaming(age=20, reach=Outcome.TIMED_OUT)
 NEW_PRIMARY = healthy(HERE + 100, timeline=2)
@@ -132,7 +141,62 @@ def test_a_crash_is_acted_on_at_the_second_look_200_ms_after_the_first_began():
     assert isinstance(daemon.state, Suspect)
     assert isinstance(daemon.sees(dead(), cut_off(), after=0.19).state, Suspect)
     assert isinstance(daemon.sees(dead(), cut_off(), after=0.02).state, Fencing)
-    assert daemon.asks == (Fence(PG1, StopMode.DEAD_ONLY, daemon.machine.epoch),)
+    epoch = daemon.machine.epoch
+    fence = Fence(PG1, StopMode.DEAD_ONLY, epoch, wal_from=Lsn(HERE))
+    assert daemon.asks == (fence, ReadSettings(PG2, epoch))
+
+
+def freezes_while_fencing(daemon):
+    """What is asked of pg2 once its settings are known, while the fence is under way."""
+    daemon.answered(ReadSettings, SettingsRead(OWN, WORDS))
+    assert isinstance(daemon.state, Fencing)
+    return [effect for effect in daemon.asks if isinstance(effect, Freeze)]
+
+
+def test_the_standbys_of_a_dead_primary_are_frozen_beside_the_fence():
+    daemon = crashed()
+    (freeze,) = freezes_while_fencing(daemon)
+    frozen = Frozen(PG2, Lsn(HERE), Timeline(1), OWN)
+    daemon.happens(Replied(daemon.machine.visit, freeze, FrozenAt(frozen, WORDS)))
+    daemon.fenced()
+    assert isinstance(daemon.state, Electing)
+    assert daemon.asks == ()
+    assert daemon.last.wake_at == daemon.at
+    assert isinstance(daemon.wakes(0).state, Salvaging)
+
+
+def test_a_standby_frozen_beside_the_fence_counts_when_the_proof_came_first():
+    daemon = crashed()
+    (freeze,) = freezes_while_fencing(daemon)
+    asked_at = daemon.machine.visit
+    daemon.fenced()
+    frozen = Frozen(PG2, Lsn(HERE), Timeline(1), OWN)
+    daemon.happens(Replied(asked_at, freeze, FrozenAt(frozen, WORDS)))
+    assert isinstance(daemon.state, Salvaging)
+
+
+def test_a_freeze_of_an_earlier_incident_counts_for_nothing():
+    daemon = crashed()
+    (freeze,) = freezes_while_fencing(daemon)
+    daemon.fenced()
+    frozen = Frozen(PG2, Lsn(HERE), Timeline(1), OWN)
+    old = replace(freeze, epoch=daemon.machine.epoch - 1)
+    daemon.happens(Replied(daemon.machine.visit - 1, old, FrozenAt(frozen, WORDS)))
+    assert isinstance(daemon.state, Electing)
+
+
+def test_a_primary_that_may_be_alive_keeps_its_standbys_until_it_is_fenced():
+    daemon = watching().sees(hung(), QUIET)
+    daemon.told(OperatorFailover(Trigger.COMMAND, "me"))
+    assert freezes_while_fencing(daemon) == []
+
+
+def test_what_was_frozen_beside_a_fence_that_found_it_alive_is_thawed():
+    daemon = crashed()
+    assert freezes_while_fencing(daemon)
+    daemon.answered(Fence, StillAlive(WORDS))
+    assert isinstance(daemon.state, Reverting)
+    assert [effect.node for effect in daemon.asks if isinstance(effect, Thaw)] == [PG2]
 
 
 def test_one_look_seen_twice_is_one_look():
@@ -309,7 +373,7 @@ def test_no_candidate_after_the_fence_goes_all_the_way_back_at_once():
 
 def test_going_back_ends_with_the_last_thing_owed_and_needs_no_other_event():
     daemon = salvaging()
-    daemon.answered(Salvage, Salvaged(WalLoss(1 << 40, True, "all of it"), WORDS))
+    daemon.answered(Salvage, NotSalvaged(WORDS, FAR_END))
     assert isinstance(daemon.state, Reverting)
     assert {type(e) for e in daemon.asks} == {Thaw, Unfence}
     daemon.answered(Unfence, Unfenced(WORDS))
@@ -322,7 +386,7 @@ def test_going_back_ends_with_the_last_thing_owed_and_needs_no_other_event():
 
 def test_what_cannot_be_thawed_is_left_to_upkeep_and_not_forgotten():
     daemon = salvaging()
-    daemon.answered(Salvage, Salvaged(WalLoss(1 << 40, True, "all of it"), WORDS))
+    daemon.answered(Salvage, NotSalvaged(WORDS, FAR_END))
     daemon.answered(Unfence, Unfenced(WORDS))
     while isinstance(daemon.state, Reverting):
         daemon.answered(Thaw, FAILED)
@@ -359,19 +423,104 @@ def test_an_old_primary_seen_writable_voids_the_proof():
 
 
 def test_a_proof_lasts_half_a_minute():
-    for daemon in (electing(), salvaging()):
-        assert not isinstance(daemon.wakes(30).state, Fencing)
-        assert isinstance(daemon.wakes(0.1).state, Fencing)
+    daemon = electing()
+    assert not isinstance(daemon.wakes(30).state, Fencing)
+    assert isinstance(daemon.wakes(0.1).state, Fencing)
 
 
-def test_a_promotion_that_finds_the_old_primary_alive_goes_back_to_the_fence():
-    daemon = promoting().answered(Promote, ALIVE)
+def test_what_is_carried_longer_than_a_proof_lasts_is_not_cut_off_and_proved_anew():
+    daemon = salvaging().wakes(45)
+    assert isinstance(daemon.state, Salvaging)
+    daemon.answered(Salvage, Salvaged(WalLoss(0, True, "nothing"), WORDS))
     assert isinstance(daemon.state, Fencing)
-    daemon.answered(Fence, ALIVE)
+
+
+def test_a_promotion_that_was_asked_for_and_finds_the_old_primary_alive_fences_it():
+    daemon = promoting().answered(Promote, FAILED)
+    daemon.sees(dead(), cut_off(), after=31).fenced().answered(Promote, ALIVE)
+    daemon.sees(dead(), cut_off(), after=31).answered(Fence, ALIVE)
     assert isinstance(daemon.state, Fencing)
     assert daemon.state.mode is StopMode.FAST
     daemon.fenced()
     assert isinstance(daemon.state, Promoting)
+
+
+def asked_in_vain(times=2):
+    """pg2 was asked to promote in so many visits; pg3 could take over as well."""
+    daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
+    daemon.answered(Salvage, NOTHING).answered(Promote, FAILED)
+    for _ in range(times - 1):
+        while isinstance(daemon.state, Blocked):
+            daemon.sees(dead(), gone(), cut_off(), after=31)
+        daemon.fenced().answered(Promote, FAILED)
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(dead(), gone(), cut_off(), after=31)
+    return daemon
+
+
+def test_a_candidate_that_fails_is_proved_stopped_before_the_next_one_is_asked():
+    daemon = asked_in_vain()
+    epoch = daemon.machine.epoch
+    assert [(type(e), e.node, e.epoch) for e in daemon.asks] == [(Retire, PG2, epoch)]
+    assert daemon.machine.asked == {PG2}
+    daemon.answered(Retire, Retired(WORDS))
+    assert daemon.machine.asked == frozenset()
+    daemon.fenced()
+    assert isinstance(daemon.state, Electing)
+    daemon.wakes(0)
+    assert isinstance(daemon.state, Salvaging)
+    assert daemon.state.candidate == PG3
+    daemon.answered(Salvage, NOTHING)
+    assert daemon.machine.asked == {PG3}
+
+
+def test_a_candidate_that_is_not_proved_stopped_goes_on_being_the_one_that_is_asked():
+    daemon = asked_in_vain().answered(Retire, FAILED)
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.state.reason is BlockReason.PROMOTION_PENDING
+    assert daemon.machine.asked == {PG2}
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(dead(), gone(), cut_off(), after=31)
+    daemon.fenced()
+    assert isinstance(daemon.state, Promoting)
+    assert daemon.state.candidate == PG2
+
+
+def test_a_candidate_that_promotes_at_last_is_not_given_up():
+    daemon = asked_in_vain().sees(dead(), healthy(timeline=2), cut_off())
+    assert isinstance(daemon.state, Fencing)
+    assert daemon.state.gives_up is None
+    daemon.fenced()
+    assert isinstance(daemon.state, Promoting)
+    assert daemon.state.candidate == PG2
+
+
+def test_a_candidate_that_gets_on_with_its_replay_is_waited_for():
+    replays = EffectFailed(REPLAYING, WORDS)
+    daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
+    daemon.answered(Salvage, NOTHING)
+    for _ in range(4):
+        daemon.answered(Promote, replays)
+        while isinstance(daemon.state, Blocked):
+            daemon.sees(dead(), cut_off(), cut_off(), after=31)
+        daemon.fenced()
+        assert isinstance(daemon.state, Promoting)
+
+
+def test_a_dead_candidate_with_nobody_beside_it_is_given_up_and_the_old_primary_started_again():
+    daemon = crashed().fenced().froze({PG2: HERE}).answered(Salvage, NOTHING)
+    daemon.answered(Promote, FAILED)
+    for _ in range(2):
+        while isinstance(daemon.state, Blocked):
+            daemon.sees(dead(), dead(), after=31)
+        if daemon.state.gives_up is None:
+            daemon.fenced().answered(Promote, FAILED)
+    daemon.answered(Retire, Retired(WORDS)).fenced()
+    while isinstance(daemon.state, Electing):
+        daemon.answered(ReadSettings if PG2 not in daemon.machine.saved else Freeze, FAILED)
+    assert isinstance(daemon.state, Reverting)
+    assert daemon.state.restart
+    assert PG2 not in daemon.machine.asked
 
 
 def test_whoever_was_asked_goes_on_and_nobody_else_is_asked():
@@ -381,7 +530,7 @@ def test_whoever_was_asked_goes_on_and_nobody_else_is_asked():
     assert daemon.state.reason is BlockReason.PROMOTION_PENDING
     for _ in range(4):
         while isinstance(daemon.state, Blocked):
-            daemon.sees(dead(), gone(), cut_off(), after=31)
+            daemon.sees(dead(), gone(), gone(), after=31)
         daemon.fenced()
         assert isinstance(daemon.state, Promoting)
         assert (daemon.state.candidate, daemon.state.position) == (PG2, Lsn(HERE))
@@ -606,11 +755,12 @@ def test_a_crash_of_the_new_primary_is_a_failover_of_its_own():
 
 def test_an_operators_failover_of_a_well_primary_is_a_clean_stop_or_nothing():
     daemon = watching().told(OperatorFailover(Trigger.SIGNAL, "SIGUSR1"))
-    assert daemon.asks == (Fence(PG1, StopMode.FAST, daemon.machine.epoch),)
+    assert daemon.asks[0] == Fence(PG1, StopMode.FAST, daemon.machine.epoch, 0, Lsn(HERE))
     lossless = replace(daemon, machine=daemon.machine)
     lossless.fenced(control=ControlState.SHUT_DOWN, checkpoint=HERE).froze({PG2: HERE + 1})
     assert isinstance(lossless.state, Salvaging)
     daemon.fenced(control=ControlState.SHUT_DOWN, checkpoint=HERE).froze({PG2: HERE})
+    daemon.answered(Salvage, NOTHING)
     assert isinstance(daemon.state, Reverting)
     assert daemon.state.restart
 

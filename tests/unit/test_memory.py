@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from failoverd.core.memory import observe, sole_writable, two_writable
-from failoverd.core.model import ClusterView, Instant, Lsn, Outcome, Sender, SystemIdentifier
+from failoverd.core.memory import observe
+from failoverd.core.model import (
+    ClusterView,
+    Instant,
+    Lsn,
+    Outcome,
+    SystemIdentifier,
+)
+from failoverd.core.replication import Sender
+from failoverd.core.writers import sole_writable, two_writable
 from tests.unit.vocabulary import (
     HERE,
     HOSTS,
@@ -133,16 +141,16 @@ def test_the_peak_rate_is_that_between_two_rounds():
 
 
 def test_a_standby_is_known_by_its_address_where_no_other_node_has_that():
-    senders = (Sender("walreceiver", HOSTS[PG2], "streaming", "sync", None),)
+    senders = (Sender("walreceiver", HOSTS[PG2], "streaming", "sync", Lsn(HERE)),)
     daemon = watching(primary=healthy(sync="*", senders=senders))
     assert daemon.machine.memory.application_names == {PG2: "walreceiver"}
     shared = replace(PAIR, nodes={n: replace(p, host="127.0.0.1") for n, p in PAIR.nodes.items()})
-    senders = (Sender("walreceiver", "127.0.0.1", "streaming", "sync", None),)
+    senders = (Sender("walreceiver", "127.0.0.1", "streaming", "sync", Lsn(HERE)),)
     assert watching(shared, primary=healthy(senders=senders)).machine.memory.application_names == {}
 
 
 def test_a_promise_outlives_the_standby_that_kept_it():
-    senders = (Sender("pg2", "", "streaming", "sync", None),)
+    senders = (Sender("pg2", "", "streaming", "sync", Lsn(HERE)),)
     daemon = watching(primary=healthy(sync="pg2", senders=senders))
     daemon.sees(healthy(sync="pg2"), gone())
     promise = daemon.machine.memory.promise

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from failoverd.core.events import OperatorPause, StillAlive
 from failoverd.core.machine import transitions
 from failoverd.core.model import NodeName
-from failoverd.core.policy import NodePolicy
+from failoverd.core.policy import NodePolicy, TargetName, TargetPolicy
 from failoverd.core.states import name_of
 from failoverd.observability.metrics import Metrics
 from tests.unit.story import POLICY, Story, dead, failover, well
@@ -69,12 +69,14 @@ def test_every_family_that_is_served_is_documented():
 
 def test_every_documented_series_exists_before_anything_happened():
     metrics = Metrics()
-    metrics.seed("main", POLICY, {})
+    metrics.seed("main", replace(POLICY, targets={TargetName("haproxy"): TargetPolicy()}), {})
     names = {name for name, _ in served(metrics)}
     absent_where_unknown = {
         "failoverd_replication_lag_bytes",
         "failoverd_replication_lag_seconds",
         "failoverd_wal_at_risk_bytes",
+        "failoverd_diverged_commits",
+        "failoverd_diverged_wal_bytes",
     }
     for line in DOCUMENT.read_text().splitlines():
         if line.startswith("| `failoverd_"):

@@ -18,7 +18,7 @@ from failoverd.core.events import (
 from failoverd.core.model import Outcome, ProofKind, WallTime
 from failoverd.core.operator import in_procedure, refusal
 from failoverd.core.policy import Mode
-from failoverd.core.situation import restored
+from failoverd.core.restart import restored
 from failoverd.core.states import Blocked, Electing, Fencing, Paused, Starting, Suspect, Watching
 from tests.unit.test_machine import CONFIRMED as CONFIRMED_REPLY
 from tests.unit.test_machine import confirming, electing, promoting, salvaging

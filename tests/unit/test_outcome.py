@@ -64,7 +64,7 @@ def test_what_a_server_answers_is_sorted_by_its_sqlstate(sqlstate, message, outc
 
 def test_a_permission_that_is_missing_while_connecting_is_a_file_system_that_is_dying():
     assert sql_outcome(said("42501"), connecting=True)[0] is Outcome.FAILING
-    assert sql_outcome(said("42501"), connecting=False)[0] is Outcome.REJECTED
+    assert sql_outcome(said("42501"), connecting=False)[0] is Outcome.MISCONFIGURED
     read_only = said("42501", 'could not open file "base/5/1": Read-only file system')
     assert sql_outcome(read_only, connecting=False)[0] is Outcome.FAILING
 
@@ -189,6 +189,11 @@ async def test_a_name_with_two_addresses_that_both_refuse_refuses(monkeypatch):
 
 async def test_no_socket_file_refuses(tmp_path):
     assert await outcome_of(str(tmp_path), 5432) is Outcome.REFUSED
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "no..name"])
+async def test_a_name_that_cannot_be_one_is_an_outcome_and_no_traceback(name):
+    assert await outcome_of(name, 5432) is not Outcome.OK
 
 
 async def test_a_port_behind_which_nobody_answers_times_out():

@@ -85,9 +85,8 @@ def test_every_file_is_part_of_the_program_and_every_verb_is_dispatched():
     text = source()
     assert all(file.read_text() in text for file in FOLDER.glob("*.sh"))
     verbs = set(re.findall(r"^verb_(\w+)\(\)", text, re.MULTILINE))
-    dispatched = set(
-        (FOLDER / "dispatch.sh").read_text().split(")")[0].split("in\n")[1].split(" | ")
-    )
+    lines = re.findall(r'^([a-z_ |]+)\) "verb_', (FOLDER / "dispatch.sh").read_text(), re.MULTILINE)
+    dispatched = set(" | ".join(lines).split(" | "))
     assert verbs == dispatched
     assert text.isascii()
 
@@ -233,3 +232,16 @@ def test_a_line_of_a_server_log_is_told_as_it_was_written():
     assert answer.done
     assert answer.run.output == "size=1\nLOG:  selected new timeline ID: 2"
     assert answer.field("line_b64") == encoded
+
+
+def test_an_answer_that_ends_after_its_first_line_is_lost():
+    assert call().answer(2, f"begin={NONCE}\n", 0.1).outcome is Outcome.LOST
+
+
+def test_what_refuses_to_make_us_the_owner_is_a_mistake_of_ours_and_is_told():
+    refused = call().answer(1, "sudo: a password is required\n", 0.1, become=True)
+    assert refused.outcome is Outcome.MISCONFIGURED
+    assert refused.run.output == "sudo: a password is required"
+    assert call().answer(1, "", 0.1).outcome is Outcome.LOST
+    cut_off = call().answer(1, f"begin={NONCE}\n", 0.1, become=True)
+    assert cut_off.outcome is Outcome.LOST

@@ -50,7 +50,7 @@ def test_each_line_of_the_procedure_is_done_or_says_why_not(succeeded):
     assert done(succeeded) == {
         "The old primary is stopped and cannot take writes": True,
         "The standby was read-only and stood still": True,
-        "What the standby lacked was salvaged": False,
+        "The standby holds all that the old primary's disk holds": False,
         "The standby was promoted": True,
         "The new primary's own log says so": True,
         "A new timeline and a committed write were seen": True,
@@ -58,7 +58,10 @@ def test_each_line_of_the_procedure_is_done_or_says_why_not(succeeded):
         "Other standbys follow the new primary": False,
         "The old primary is a standby again": False,
     }
-    assert lines["What the standby lacked was salvaged"][1] == "salvage: not configured"
+    assert (
+        lines["The standby holds all that the old primary's disk holds"][1]
+        == "salvage: not configured"
+    )
     assert lines["Applications were sent over"][1] == "redirect: not configured"
 
 
@@ -106,7 +109,7 @@ def test_a_cancelled_failover_says_that_nothing_has_changed():
 
 def blocked_story():
     story = Story().all_well().primary_dies()
-    (fence,) = effects(story.machine)
+    fence, *_ = effects(story.machine)
     failed = EffectFailed("timed_out", Evidence("no answer\nfrom pg1"), "failoverd fenced pg1")
     story.happens(Replied(story.machine.visit, fence, failed))
     return story

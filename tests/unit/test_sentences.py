@@ -15,7 +15,6 @@ from failoverd.core.events import (
     OperatorFailover,
     Redirected,
     Replied,
-    Salvaged,
     Trigger,
     Unfenced,
 )
@@ -48,6 +47,7 @@ from failoverd.core.states import (
     Watching,
     name_of,
 )
+from failoverd.core.wal_answers import Salvaged
 from tests.unit.story import PG1, PG2, SAVED, Story, failover
 
 DONE = Evidence("it was done")

@@ -65,7 +65,7 @@ def test_after_it_the_old_primary_waits_to_be_rebuilt():
 
 def test_what_blocks_is_shown_with_what_to_type_and_when_it_is_asked_again():
     story = Story().all_well().primary_dies()
-    (fence,) = effects(story.machine)
+    fence, *_ = effects(story.machine)
     failed = EffectFailed("timed_out", Evidence("no answer"), "failoverd fenced pg1")
     story.happens(Replied(story.machine.visit, fence, failed))
     blocked = shown(story)["blocked"]

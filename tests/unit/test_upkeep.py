@@ -6,11 +6,32 @@ from dataclasses import replace
 
 import pytest
 
-from failoverd.core.effects import Fence, Redirect, StopMode, Thaw, Unguard
-from failoverd.core.events import Confirmed, Replied, Thawed, Unguarded
-from failoverd.core.model import Epoch, Lsn, Timeline
+from failoverd.core.effects import (
+    Equip,
+    Fence,
+    KeepDown,
+    Redirect,
+    Repoint,
+    StopMode,
+    Thaw,
+    Unguard,
+)
+from failoverd.core.events import (
+    Confirmed,
+    Equipped,
+    Fenced,
+    KeptDown,
+    Replied,
+    Repointed,
+    Thawed,
+    Unguarded,
+)
+from failoverd.core.following import upstream_for
+from failoverd.core.jobs import Job, NodeJob
+from failoverd.core.model import Epoch, Lsn, SystemIdentifier, Timeline
 from failoverd.core.policy import Mode
-from failoverd.core.situation import Job, NodeJob, restored
+from failoverd.core.replication import Receiver, Sender, Slot
+from failoverd.core.restart import restored
 from failoverd.core.states import Reverting, Watching
 from tests.unit.test_machine import NEW_PRIMARY, NOTHING, failed_over
 from tests.unit.vocabulary import (
@@ -30,19 +51,25 @@ from tests.unit.vocabulary import (
     dead,
     gone,
     healthy,
+    proof,
     streaming,
+    view,
     watching,
 )
 
+SENDS = healthy(timeline=2, senders=(Sender("pg3", HOSTS[PG3], "streaming", "async", Lsn(HERE)),))
 FOLLOWS = streaming(upstream=HOSTS[PG2], timeline=2)
 
 
-def three_failed_over():
+def three_failed_over(slots=()):
     from failoverd.core.effects import Confirm, Promote, Salvage  # noqa: PLC0415
     from failoverd.core.events import Promoted  # noqa: PLC0415
 
     confirmed = Confirmed(Timeline(2), Lsn(HERE + 100), False, (), "", WORDS)
-    daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
+    daemon = crashed(TRIO)
+    memory = replace(daemon.machine.memory, slots=slots)
+    daemon.machine = replace(daemon.machine, memory=memory)
+    daemon.fenced().froze({PG2: HERE, PG3: HERE - 10})
     daemon.answered(Salvage, NOTHING).answered(Promote, Promoted(WORDS))
     return daemon.answered(Confirm, confirmed).answered(Redirect, NOTHING)
 
@@ -54,13 +81,141 @@ def with_job(kind, node=PG1, **changes):
     return daemon
 
 
-def test_the_new_primary_gets_its_own_settings_back_and_the_others_stay_detached():
+def test_the_new_primary_gets_its_own_settings_back_and_the_others_are_told_to_follow_it():
     daemon = three_failed_over()
+    epoch = daemon.machine.epoch
     assert daemon.state == Watching()
-    assert daemon.asks == (Thaw(PG2, daemon.machine.epoch, OWN),)
-    assert daemon.machine.jobs[PG3].job is Job.DETACHED
+    assert set(daemon.asks) == {Thaw(PG2, epoch, OWN), Repoint(PG3, PG2, epoch, OWN)}
     daemon.answered(Thaw, Thawed(WORDS))
-    assert (daemon.asks, daemon.machine.saved) == ((), {PG3: OWN})
+    assert daemon.machine.saved == {PG3: OWN}
+    daemon.answered(Repoint, Repointed(WORDS))
+    assert daemon.machine.saved == {}
+    assert [type(effect) for effect in daemon.asks] == [Equip]
+    daemon.answered(Equip, Equipped(WORDS))
+    assert (daemon.asks, set(daemon.machine.jobs)) == ((), {PG1, PG3})
+
+
+def repointed():
+    """A primary and a standby that was told to follow it, and is not seen to do so yet."""
+    daemon = three_failed_over().answered(Thaw, Thawed(WORDS))
+    return daemon.answered(Repoint, Repointed(WORDS)).answered(Equip, Equipped(WORDS))
+
+
+def test_a_standby_follows_once_both_ends_say_so():
+    daemon = repointed().sees(gone(), NEW_PRIMARY, FOLLOWS)
+    assert daemon.machine.jobs[PG3].job is Job.REPOINTING
+    daemon.sees(gone(), SENDS, FOLLOWS)
+    assert PG3 not in daemon.machine.jobs
+
+
+def test_a_standby_that_waits_long_after_it_was_told_has_diverged_and_is_not_told_again():
+    waits = streaming(upstream=HOSTS[PG2], receiver=Receiver("waiting", HOSTS[PG2], 5432, 1.0))
+    daemon = repointed().sees(gone(), NEW_PRIMARY, waits)
+    assert daemon.machine.jobs[PG3].job is Job.REPOINTING
+    daemon.sees(gone(), NEW_PRIMARY, waits, after=13)
+    assert daemon.machine.jobs[PG3].job is Job.DIVERGED
+    assert daemon.asks == ()
+
+
+def test_a_standby_that_does_not_stream_is_told_again():
+    daemon = repointed().sees(gone(), NEW_PRIMARY, cut_off())
+    assert daemon.asks == ()
+    daemon.sees(gone(), NEW_PRIMARY, cut_off(), after=13)
+    assert [(e.node, e.saved) for e in daemon.asks if isinstance(e, Repoint)] == [(PG3, None)]
+
+
+def test_a_standby_that_comes_back_late_and_was_led_to_the_fenced_node_is_told_to_follow():
+    daemon = three_failed_over().answered(Thaw, Thawed(WORDS))
+    daemon.machine = replace(daemon.machine, jobs={PG1: daemon.machine.jobs[PG1]}, saved={})
+    daemon.sees(gone(), NEW_PRIMARY, gone())
+    assert daemon.asks == ()
+    daemon.sees(gone(), NEW_PRIMARY, cut_off(upstream_host=HOSTS[PG1]))
+    assert [(e.node, e.upstream) for e in daemon.asks if isinstance(e, Repoint)] == [(PG3, PG2)]
+
+
+@pytest.mark.parametrize(
+    "left_alone",
+    [
+        {"upstream_host": HOSTS[PG2]},
+        {"upstream_host": "203.0.113.7"},
+        {"upstream_host": HOSTS[PG1], "primary_slot_name": "failoverd_frozen_9"},
+        {"upstream_host": HOSTS[PG1], "system_identifier": SystemIdentifier("8")},
+    ],
+)
+def test_a_standby_that_is_led_elsewhere_or_is_somebody_elses_is_left_alone(left_alone):
+    daemon = three_failed_over().answered(Thaw, Thawed(WORDS))
+    daemon.machine = replace(daemon.machine, jobs={PG1: daemon.machine.jobs[PG1]}, saved={})
+    daemon.sees(gone(), NEW_PRIMARY, cut_off(**left_alone))
+    assert daemon.asks == ()
+
+
+def test_a_standby_of_another_standby_is_led_to_that_one_and_in_the_end_to_the_primary():
+    memory = replace(watching(TRIO).machine.memory, primary=PG1, upstreams={PG3: PG2})
+    seen = view(gone(), cut_off(), cut_off(), at=110)
+    assert upstream_for(PG3, seen, memory, 0) == PG2
+    assert upstream_for(PG3, seen, memory, 2) == PG1
+    away = view(gone(), gone(), cut_off(), at=110)
+    assert upstream_for(PG3, away, memory, 0) == PG1
+
+
+def test_the_slots_of_the_old_primary_are_owed_to_the_new_one():
+    slots = (Slot("reports", True, "reserved", 100, logical=True),)
+    daemon = three_failed_over(slots).answered(Thaw, Thawed(WORDS))
+    asked = next(effect for effect in daemon.asks if isinstance(effect, Equip))
+    assert [slot.name for slot in asked.slots] == ["reports"]
+    daemon.answered(Equip, FAILED)
+    assert not [effect for effect in daemon.asks if isinstance(effect, Equip)]
+    daemon.wakes(10).answered(Equip, Equipped(WORDS))
+    assert daemon.machine.memory.slots_owed == ()
+
+
+RUN_BY_A_UNIT = replace(
+    PAIR, nodes={name: replace(node, has_service=True) for name, node in PAIR.nodes.items()}
+)
+
+
+def with_a_unit():
+    daemon = failed_over()
+    daemon.policy = RUN_BY_A_UNIT
+    return daemon.sees(dead(), healthy(timeline=2))
+
+
+def kept_down(daemon):
+    return [effect for effect in daemon.asks if isinstance(effect, KeepDown)]
+
+
+def test_an_old_primary_is_kept_down_after_the_promotion_and_never_before_it():
+    crashed_one = crashed(RUN_BY_A_UNIT).fenced()
+    assert kept_down(crashed_one) == []
+    daemon = with_a_unit()
+    assert kept_down(daemon) == [KeepDown(PG1, daemon.machine.epoch)]
+    daemon.answered(KeepDown, KeptDown(WORDS))
+    assert kept_down(daemon) == []
+    assert daemon.machine.jobs[PG1].job is Job.QUARANTINED
+
+
+def test_what_nothing_starts_is_not_told_to_stay_down():
+    assert kept_down(failed_over()) == []
+
+
+def test_what_could_not_be_kept_down_is_asked_again_and_fenced_at_once_where_it_comes_back():
+    daemon = with_a_unit()
+    daemon.answered(KeepDown, FAILED)
+    assert kept_down(daemon) == []
+    daemon.sees(healthy(), healthy(timeline=2))
+    assert [effect.node for effect in daemon.asks if isinstance(effect, Fence)] == [PG1]
+    daemon.wakes(10)
+    job = daemon.machine.jobs[PG1]
+    assert (job.keep_down_at, job.told, job.attempt) == (None, False, 1)
+
+
+def test_what_somebody_started_although_it_was_kept_down_is_kept_down_anew():
+    daemon = with_a_unit()
+    daemon.answered(KeepDown, KeptDown(WORDS))
+    daemon.sees(healthy(), healthy(timeline=2))
+    daemon.answered(Fence, Fenced(proof(daemon.at, node=PG1, epoch=daemon.machine.epoch)))
+    daemon.sees(dead(), healthy(timeline=2)).wakes(10)
+    assert len(kept_down(daemon)) == 1
 
 
 def test_an_answer_to_an_earlier_visit_pays_a_debt_too():
@@ -87,7 +242,8 @@ def test_what_could_not_be_thawed_is_asked_again_ten_seconds_later_with_another_
     assert isinstance(daemon.asks[0], Thaw)
     assert daemon.asks[0] != first
     daemon.answered(Thaw, Thawed(WORDS))
-    assert (daemon.machine.saved, PG2 in daemon.machine.jobs) == ({}, False)
+    assert daemon.machine.saved == {}
+    assert [type(e) for e in daemon.asks] == [Equip]
 
 
 def test_a_guard_laid_is_a_guard_owed_until_it_is_gone():
@@ -145,7 +301,7 @@ def test_a_second_writable_node_that_we_never_fenced_is_not_touched():
 
 def test_whoever_follows_the_new_primary_is_owed_nothing_any_more():
     daemon = three_failed_over().answered(Thaw, Thawed(WORDS))
-    daemon.sees(gone(), NEW_PRIMARY, FOLLOWS)
+    daemon.answered(Equip, Equipped(WORDS)).sees(gone(), SENDS, FOLLOWS)
     assert set(daemon.machine.jobs) == {PG1}
     assert daemon.machine.saved == {}
     daemon.sees(FOLLOWS, NEW_PRIMARY, FOLLOWS)
@@ -154,7 +310,7 @@ def test_whoever_follows_the_new_primary_is_owed_nothing_any_more():
 
 def test_a_view_from_before_the_failover_is_no_sign_of_following():
     daemon = three_failed_over().sees(gone(), NEW_PRIMARY, streaming())
-    assert daemon.machine.jobs[PG3].job is Job.DETACHED
+    assert daemon.machine.jobs[PG3].job is Job.REPOINTING
 
 
 def test_a_detached_standby_stays_so_when_a_later_failover_goes_back():

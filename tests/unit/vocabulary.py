@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from failoverd.core.effects import Effect, Fence, Freeze, ReadSettings
+from failoverd.core.effects import Effect, Fence, Freeze, MeasureDivergence, ReadSettings
 from failoverd.core.events import (
     Command,
     EffectFailed,
@@ -23,7 +23,7 @@ from failoverd.core.events import (
     StillAlive,
     Woke,
 )
-from failoverd.core.machine import Step, effects, step
+from failoverd.core.machine import Step, asks, step
 from failoverd.core.model import (
     ClusterView,
     ControlState,
@@ -41,15 +41,14 @@ from failoverd.core.model import (
     NodeReport,
     Outcome,
     ProofKind,
-    Receiver,
     SavedSettings,
-    Sender,
     ServerFacts,
     SystemIdentifier,
     Timeline,
     WallTime,
 )
 from failoverd.core.policy import NodePolicy, Policy
+from failoverd.core.replication import Receiver, Sender
 from failoverd.core.situation import Machine
 from failoverd.core.states import State
 
@@ -221,9 +220,10 @@ def proof(
     control: ControlState = ControlState.IN_PRODUCTION,
     checkpoint: int | None = None,
     node: NodeName = PG1,
+    kind: ProofKind = ProofKind.STOPPED,
 ) -> FenceProof:
     shut = Lsn(checkpoint) if checkpoint is not None else None
-    return FenceProof(ProofKind.STOPPED, node, Epoch(epoch), Instant(at), control, shut, WORDS)
+    return FenceProof(kind, node, Epoch(epoch), Instant(at), control, shut, WORDS)
 
 
 FAILED = EffectFailed("unknown", Evidence("no answer"), "do it by hand")
@@ -250,7 +250,9 @@ class Daemon:
 
     @property
     def asks(self) -> tuple[Effect, ...]:
-        return effects(self.machine)
+        """What it wants done; what only one of two primaries has is counted beside that."""
+        wanted = asks(self.machine, self.policy)
+        return tuple(effect for effect in wanted if not isinstance(effect, MeasureDivergence))
 
     def happens(self, event: Event) -> Daemon:
         self.last = step(self.machine, event, self.now, self.policy)

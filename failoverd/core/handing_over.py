@@ -1,0 +1,56 @@
+"""A candidate that was asked to promote and did not hands over to the next.
+
+A request cannot be revoked: it may still be promoted in a minute. So it is stopped and proved
+stopped before anybody else is asked, or the old primary is started again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from failoverd.core.decision import retry_at, terms_of
+from failoverd.core.election import elect
+from failoverd.core.events import REPLAYING, EffectFailed, Now, Result, Retired
+from failoverd.core.model import NodeName
+from failoverd.core.policy import Policy
+from failoverd.core.situation import Machine
+from failoverd.core.states import Blocked, BlockReason, Fencing, Promoting
+
+ASKED_OFTEN = 2
+"""Visits in which it was asked in vain, before another one is asked."""
+
+
+def given_up(s: Promoting, reason: str, m: Machine, p: Policy) -> NodeName | None:
+    """Whom to stop, since another one can take over, or since nothing of it runs any more.
+
+    Whoever replays what it has, and gets on with it, is waited for.
+    """
+    if s.candidate not in m.asked or reason == REPLAYING or s.attempt + 1 < ASKED_OFTEN:
+        return None
+    if _is_down(m, s.candidate):
+        return s.candidate
+    assert m.incident is not None
+    without = replace(m.incident, given_up=(*m.incident.given_up, s.candidate))
+    others = {n: f for n, f in m.frozen.items() if n != s.candidate}
+    election = elect(m.view, m.memory, p, terms_of(without, p, s.proof, others))
+    return None if election.candidate is None else s.candidate
+
+
+def _is_down(m: Machine, node: NodeName) -> bool:
+    report = m.view.report(node)
+    facts = report.host.facts
+    return report.host.look.ok and report.host_of_now and facts is not None and not facts.processes
+
+
+def gave_up(s: Fencing, node: NodeName, result: Result, now: Now) -> Fencing | Blocked:
+    """Stopped: the fence is proved once more, and another is elected. Else it is asked again."""
+    again = replace(s, gives_up=None, attempt=s.attempt + 1)
+    match result:
+        case Retired():
+            incident = replace(s.incident, given_up=(*s.incident.given_up, node))
+            return replace(again, incident=incident)
+        case EffectFailed(evidence=evidence, advice=advice):
+            why, at = evidence.sentence, retry_at(now, s.attempt)
+            return Blocked(BlockReason.PROMOTION_PENDING, why, now.monotonic, at, advice, again)
+        case _:
+            return s

@@ -1,0 +1,79 @@
+"""How closely a round looks: what is due, what the state asks for. No I/O, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from failoverd.core.diagnosis import ROW_OF, Calls
+from failoverd.core.model import Instant, NodeName
+from failoverd.core.policy import Policy
+from failoverd.core.situation import Machine
+from failoverd.core.states import Paused, Suspect, Watching
+from failoverd.probe.node import Attention
+
+HOST_LOOK_EVERY_S = 10.0
+
+
+@dataclass(slots=True)
+class LookedAt:
+    """When one node was last looked at in the ways that are not due in each round."""
+
+    host_at: Instant | None = None
+    fresh_at: Instant | None = None
+    wrote_at: Instant | None = None
+
+    def attention(
+        self,
+        name: NodeName,
+        now: Instant,
+        machine: Machine,
+        policy: Policy,
+        *,
+        doubt: bool,
+        primary_address: tuple[str, int] | None,
+    ) -> Attention:
+        """Of the round that begins now; what it looks at is not due again for a while."""
+        primary = machine.memory.primary
+        calm = isinstance(machine.state, (Watching, Paused))
+        host = (
+            self.host_at is None
+            or now - self.host_at >= HOST_LOOK_EVERY_S
+            or name not in machine.memory.calibrations
+            or not calm
+        )
+        if host:
+            self.host_at = now
+        write = policy.write_check and name == primary and self._write_due(now, policy, doubt=doubt)
+        return Attention(
+            is_primary=name == primary,
+            in_doubt=doubt or not calm,
+            host=host,
+            fresh=self._fresh_due(now, policy),
+            write_check=write,
+            primary_address=primary_address,
+            timeout_s=policy.timeout_s,
+        )
+
+    def _write_due(self, now: Instant, policy: Policy, *, doubt: bool) -> bool:
+        every = policy.write_check_interval_s
+        if not doubt and self.wrote_at is not None and now - self.wrote_at < every:
+            return False
+        self.wrote_at = now
+        return True
+
+    def _fresh_due(self, now: Instant, policy: Policy) -> bool:
+        # A round that begins a little early on its beat is not one too few.
+        every = policy.fresh_interval_s - policy.interval_s / 2
+        if self.fresh_at is not None and now - self.fresh_at < every:
+            return False
+        self.fresh_at = now
+        return True
+
+
+def first_of_two(machine: Machine, policy: Policy) -> Instant | None:
+    """When the first of two conclusive looks began, where the second need not wait for its beat."""
+    state = machine.state
+    if not isinstance(state, Suspect) or machine.memory.primary is None or not policy.fast_path:
+        return None
+    twice = ROW_OF[state.diagnosis].calls is Calls.AFTER_TWO_LOOKS
+    return state.looked_at if twice else None

@@ -1,0 +1,343 @@
+"""An old primary comes back as a standby: rewound, copied or merely started."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from failoverd.core.effects import Rejoin
+from failoverd.core.model import Epoch, NodeName
+from failoverd.core.schedule import Rejoined, Rejoining
+from failoverd.demo import postgres
+from failoverd.effect.rejoin import rejoin
+from failoverd.effect.replication import Replication
+from tests.cluster import servers
+from tests.cluster.servers import ask_about
+from tests.cluster.worlds import world_of
+
+OVER = ("started", "failed")
+
+
+NEWEST, *OLDER = servers.binaries_by_major()
+
+
+def named(found):
+    return f"postgresql-{found.major}"
+
+
+@pytest.fixture(params=[NEWEST, *OLDER], ids=named)
+def ground_of_each(request, grounds):
+    if not (request.param.directory / "pg_rewind").exists():
+        pytest.skip("these binaries have no pg_rewind")
+    return grounds(request.param)
+
+
+@pytest.fixture(
+    params=[NEWEST, *(pytest.param(found, marks=pytest.mark.campaign) for found in OLDER)],
+    ids=named,
+)
+def ground_of_newest(request, grounds):
+    return grounds(request.param)
+
+
+class Pair:
+    """An old primary that is down and guarded, and a new one, which has gone on."""
+
+    def __init__(self, ground, room, running, **settings):
+        self.old = running(servers.start_primary(ground, room, wal_log_hints="on", **settings))
+        self.new = running(servers.start_standby(ground, room, self.old))
+        postgres.sql(self.old, "create table kept (n int); insert into kept values (1);")
+        self.wait_until_received()
+
+    def wait_until_received(self):
+        end = postgres.sql(self.old, "select pg_current_wal_lsn();")
+        caught_up = f"select pg_last_wal_replay_lsn() >= '{end}';"
+        postgres.wait_for(lambda: postgres.sql(self.new, caught_up) == "t", "the standby has it")
+
+    def promote(self):
+        postgres.sql(self.new, "select pg_promote();")
+        postgres.sql(self.new, "insert into kept values (2);")
+
+    def diverge(self):
+        """The standby is detached, and the old primary commits on."""
+        postgres.sql(self.new, "alter system set primary_conninfo = '';")
+        postgres.sql(self.new, "select pg_reload_conf();")
+        nobody = "select count(*) from pg_stat_wal_receiver;"
+        postgres.wait_for(lambda: postgres.sql(self.new, nobody) == "0", "it is detached")
+        postgres.sql(self.old, "create table lost as select generate_series(1, 5000) n;")
+
+    async def source(self):
+        answer = await ask_about(self.new).act("rejoin_source", slot="pg1")
+        assert answer.done, answer.run.output
+        return answer
+
+    async def arguments(self, method="auto"):
+        source = await self.source()
+        conninfo = f"host=127.0.0.1 port={self.new.port} user=postgres dbname=postgres"
+        ours = ask_about(self.old)
+        return {
+            "method": method,
+            "source": "pg2",
+            "history": " ".join(source.fields.get("history", ())),
+            "timeline": source.field("timeline"),
+            "total": source.field("size_kb"),
+            "tablespaces": source.field("tablespaces"),
+            "source_conninfo": conninfo,
+            "secret_passfile": "*:*:*:*:a word that nobody asks for",
+            "secret_settings": "primary_conninfo = 'host=127.0.0.1"
+            f" port={self.new.port} user=postgres application_name=pg1'\nprimary_slot_name = 'pg1'",
+            "slot": "pg1",
+            "limit": "60",
+            "forward": " ".join(ours.arguments),
+        }
+
+    async def start(self, method="auto", **right):
+        arguments = await self.arguments(method)
+        answer = await ask_about(self.old).act("rejoin_start", **arguments, **right)
+        assert answer.done, answer.run.output
+        return answer
+
+    async def state(self):
+        return await ask_about(self.old).call("rejoin_status")
+
+    async def until_over(self):
+        async with asyncio.timeout(60):
+            while (state := await self.state()).field("phase") not in OVER:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        return state
+
+    def catch_in(self, phase):
+        """Looks at the file itself, since some phases are over before a verb has answered."""
+        state = self.old.directory / "data.failoverd" / "state"
+
+        def seen():
+            found = state.read_text().partition("\n")[0].removeprefix("phase=")
+            assert found not in OVER, f"{phase} was missed"
+            return found == phase
+
+        while not seen():
+            time.sleep(0.001)
+
+    async def comes_back(self, method="auto", **right):
+        await self.start(method, **right)
+        state = await self.until_over()
+        assert state.field("phase") == "started", state.run.output
+        postgres.wait_until_streaming(self.new, self.old)
+        finished = await ask_about(self.old).act("rejoin_finish", **right)
+        assert finished.done, finished.run.output
+        postgres.sql(self.new, "insert into kept values (3);")
+        count = "select count(*) from kept;"
+        postgres.wait_for(lambda: postgres.sql(self.old, count) == "3", "it follows")
+        assert postgres.sql(self.old, "show port;") == str(self.old.port)
+        assert (self.old.data_dir / "standby.signal").exists()
+        assert not (self.old.data_dir / "failoverd.guard").exists()
+        assert self.old.data_dir.stat().st_mode & 0o007 == 0
+        return finished
+
+
+@pytest.fixture
+def pair(ground, room, running):
+    return Pair(ground, room, running)
+
+
+async def guarded(server):
+    answer = await ask_about(server).act("stop", mode="dead_only")
+    assert answer.done, answer.run.output
+
+
+async def test_what_was_shut_down_and_received_whole_is_started_and_follows(pair):
+    postgres.stop(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    assert (await pair.comes_back()).field("method") == "follow"
+
+
+async def test_what_was_replaced_by_hand_comes_back_where_no_incident_ever_was(pair):
+    postgres.stop(pair.old)
+    pair.promote()
+    finished = await pair.comes_back(epoch="0", owner="the only daemon")
+    assert finished.field("method") == "follow"
+
+
+async def test_what_crashed_and_had_nothing_more_is_recovered_as_a_standby_and_follows(pair):
+    postgres.kill(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    assert (await pair.comes_back()).field("method") == "follow"
+
+
+async def test_a_dead_postmaster_that_nobody_reaps_keeps_nobody_from_starting_it(pair):
+    postgres.kill(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    with of_its_owner(pair.old, "true") as zombie:
+        servers.wait_until(lambda: servers.state_letter(zombie.pid) == "Z", "it is a zombie")
+        socket_lock(pair.old).write_text(f"{zombie.pid}\n{pair.old.data_dir}\n")
+        await pair.comes_back()
+
+
+async def test_what_crashed_with_commits_of_its_own_is_rewound(ground_of_each, room, running):
+    pair = Pair(ground_of_each, room, running)
+    pair.diverge()
+    postgres.kill(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    (pair.old.data_dir / "own.conf").write_text("# of this node alone\n")
+    finished = await pair.comes_back()
+    assert finished.field("method") == "rewind"
+    kept = Path(finished.field("kept"))
+    assert any(file.name.startswith("00000001") for file in kept.iterdir())  # noqa: ASYNC240
+    assert postgres.sql(pair.old, "select to_regclass('lost') is null;") == "t"
+    assert (pair.old.data_dir / "own.conf").exists()
+
+
+async def test_what_cannot_be_rewound_is_copied_and_the_old_directory_is_kept(
+    ground_of_newest, room, running
+):
+    pair = Pair(ground_of_newest, room, running)
+    pair.diverge()
+    postgres.kill(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    finished = await pair.comes_back("copy")
+    assert finished.field("method") == "copy"
+    kept = Path(finished.field("kept"))
+    assert (kept / "PG_VERSION").exists()
+    assert (kept / "standby.signal").exists()
+
+
+def of_its_owner(server, *command):
+    return subprocess.Popen([*server.become, *command])
+
+
+def socket_lock(server):
+    return server.socket_dir / f".s.PGSQL.{server.port}.lock"
+
+
+def runners_of(server):
+    """The PIDs of the process that rejoins this server, and of its children."""
+    said = subprocess.run(
+        ["fuser", str(server.directory / "data.failoverd" / "lock")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return [int(word) for word in said.stdout.split()]
+
+
+def forget_the_dead(server):
+    """What would keep anybody from starting it while its last postmaster is not reaped."""
+    (server.data_dir / "postmaster.pid").unlink(missing_ok=True)
+    socket_lock(server).unlink(missing_ok=True)
+
+
+def starts_read_write(server):
+    """Whether somebody who starts it now has a primary."""
+    forget_the_dead(server)
+    try:
+        postgres.start(server, timeout_s=10)
+        return not servers.in_recovery(server)
+    except postgres.PostgresFailed:
+        assert "has invalid permissions" in server.log.read_text()
+        return False
+    finally:
+        postgres.kill(server)
+
+
+async def killed_in(pair, phase, method):
+    """The process that rejoins, its children and the server, all at once, in that phase."""
+    pair.diverge()
+    postgres.kill(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    await pair.start(method)
+    first = runners_of(pair.old)
+    pair.catch_in(phase)
+    for pid in first:
+        end(pid)
+    for pid in runners_of(pair.old):
+        end(pid)
+    postgres.kill(pair.old)
+
+
+def end(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+PHASES = (
+    *(
+        pytest.param(phase, "auto", marks=pytest.mark.campaign)
+        for phase in ("begun", "recovering", "starting")
+    ),
+    pytest.param("copying", "copy", marks=pytest.mark.campaign),
+    ("rewinding", "auto"),
+)
+
+
+@pytest.mark.parametrize(("phase", "method"), PHASES)
+async def test_killed_in_any_phase_it_cannot_start_read_write_and_is_taken_up_again(
+    pair, phase, method
+):
+    await killed_in(pair, phase, method)
+    assert not starts_read_write(pair.old)
+    finished = await pair.comes_back()
+    assert finished.field("method") in ("rewind", "copy")
+
+
+def cut_off_between_two_renames(server):
+    """What it replaces lies aside, and the copy is not yet in its place."""
+    postgres.kill(server)
+    forget_the_dead(server)
+    work = server.directory / "data.failoverd"
+    server.data_dir.rename(work / "new")
+    state = work / "state"
+    state.write_text(state.read_text().replace("phase=started", "phase=swapping"))
+
+
+def world_with_credentials(*them):
+    world = world_of(*them)
+    replication = Replication(postgres.SUPERUSER, sslmode="disable")
+    nodes = {name: replace(node, replication=replication) for name, node in world.nodes.items()}
+    return replace(world, nodes=nodes)
+
+
+async def test_cut_off_before_the_copy_is_in_place_it_is_put_there_and_streams(pair):
+    postgres.stop(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    await pair.start("copy")
+    assert (await pair.until_over()).field("phase") == "started"
+    cut_off_between_two_renames(pair.old)
+    world = world_with_credentials(pair.new, pair.old)
+    asked = Rejoin(NodeName("pg1"), NodeName("pg2"), Epoch(7), begun=True)
+    async with asyncio.timeout(60):
+        while isinstance(answer := await rejoin(asked, world), Rejoining):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert isinstance(answer, Rejoined), answer
+    assert servers.in_recovery(pair.old)
+
+
+async def test_a_writable_server_is_not_touched(ground, room, running):
+    pair = Pair(ground, room, running)
+    pair.diverge()
+    pair.promote()
+    answer = await ask_about(pair.old).act("rejoin_start", **await pair.arguments())
+    assert (answer.exit_status, answer.field("verdict")) == (13, "alive")
+    assert postgres.sql(pair.old, "select pg_is_in_recovery();") == "f"
+
+
+async def test_no_secret_is_told_or_stays(ground, room, running):
+    pair = Pair(ground, room, running)
+    postgres.kill(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    started = await pair.start()
+    assert "nobody asks for" not in started.run.command + started.run.output
+    await pair.until_over()
+    await ask_about(pair.old).act("rejoin_finish")
+    assert not list(pair.old.directory.rglob("passfile"))

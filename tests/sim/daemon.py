@@ -1,0 +1,329 @@
+"""One failoverd in this world: the real course of steps, the real journal format, virtual time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from failoverd.core.events import Command, Event, Now, Observed, Replied, Woke
+from failoverd.core.machine import TWO_LOOKS_APART_S
+from failoverd.core.model import Cause, ClusterView, Instant, NodeName, NodeReport, WallTime
+from failoverd.core.operator import refusal
+from failoverd.core.policy import Policy
+from failoverd.core.restart import restored
+from failoverd.core.situation import Machine
+from failoverd.daemon.closeness import LookedAt, first_of_two
+from failoverd.daemon.course import JOURNAL_RETRY_S, Ask, Course, Saw, Write, Written, line_of
+from failoverd.record.codec import dumps, loads
+from tests.sim.acting import acting
+from tests.sim.kernel import Owner, Process, Steps
+from tests.sim.looking import Eye, address, round_of
+from tests.sim.world import World
+
+Check = Callable[["Daemon", Saw | Ask], None]
+
+
+class Life:
+    """One process of a daemon: all of it is lost when it dies."""
+
+    def __init__(self, machine: Machine, name: str) -> None:
+        self.owner = Owner()
+        self.course = Course(name, machine)
+        self.queue: deque[Event] = deque()
+        self.consuming = False
+        self.doubt = False
+        self.second_look_of: Instant | None = None
+        self.reports: dict[NodeName, NodeReport] = {}
+        self.eyes: dict[NodeName, Eye] = {}
+        self.looked: dict[NodeName, LookedAt] = {}
+        self.hurried: dict[NodeName, Cause] = {}
+        self.watchers: dict[NodeName, Process] = {}
+        self.waiting: set[NodeName] = set()
+        self.lines: dict[str, deque[tuple[int, object]]] = {}
+
+
+class Daemon:
+    def __init__(self, name: str, world: World, policy: Policy, check: Check) -> None:
+        self.name = name
+        self.world = world
+        self.policy = policy
+        self.journal: str | None = None
+        """The machine of the last record, as text: what a restart knows."""
+        self.journaled: Machine | None = None
+        self.journal_fails = False
+        self.clock_offset = 1000.0
+        self.wall_offset = 1.7e9
+        self.wall_forward = 0.0
+        self.stalled: list[tuple[float, float]] = []
+        self.kills_at_write = 0
+        self.turns = 0
+        self.restarts = 0
+        self.life: Life | None = None
+        self._check = check
+        self.begin()
+
+    # Its clocks.
+
+    def monotonic(self) -> float:
+        return self.world.now + self.clock_offset
+
+    def now(self) -> Now:
+        return Now(Instant(self.monotonic()), WallTime(self.world.now + self.wall_offset))
+
+    def stalled_since(self, began: float) -> bool:
+        """The loop came late by more than a quarter of the poll's time-out."""
+        late = self.policy.timeout_s / 4
+        return any(end > began and end - start > late for start, end in self.stalled)
+
+    # Its life and death.
+
+    @property
+    def alive(self) -> bool:
+        return self.life is not None
+
+    @property
+    def machine(self) -> Machine:
+        assert self.life is not None
+        return self.life.course.machine
+
+    def begin(self) -> None:
+        machine = Machine()
+        if self.journal is not None:
+            machine = restored(loads(Machine, self.journal), Instant(self.monotonic()))
+        self.life = life = Life(machine, "main")
+        for name in self.world.hosts:
+            life.eyes[name], life.looked[name] = Eye(), LookedAt()
+            life.watchers[name] = self._spawn(self._watch(name))
+        self._start(life.course.resume(self.policy))
+
+    def die(self) -> None:
+        if self.life is not None:
+            self.world.tell(self.name, "dies")
+            self.life.owner.alive = False
+            self.life = None
+            self.restarts += 1
+
+    def stall(self, seconds: float) -> None:
+        if self.life is not None:
+            until = self.world.now + seconds
+            self.life.owner.stalled_until = max(self.life.owner.stalled_until, until)
+            self.stalled.append((self.world.now, until))
+            self.world.tell(self.name, f"stalls for {seconds:.1f} s")
+
+    def _spawn(self, steps: Steps) -> Process:
+        assert self.life is not None
+        return self.world.kernel.spawn(steps, self.life.owner)
+
+    # Its rounds: daemon/rounds.py in virtual time.
+
+    def _watch(self, name: NodeName) -> Steps:
+        life = self.life
+        assert life is not None
+        beat = self.world.now
+        yield self.world.random.uniform(0.0, 0.05)
+        while True:
+            if self.world.now >= beat:
+                beat = max(beat, self.world.now) + self.policy.interval_s
+            cause = life.hurried.pop(name, Cause.BEAT)
+            primary = self.machine.memory.primary
+            attention = life.looked[name].attention(
+                name,
+                Instant(self.monotonic()),
+                self.machine,
+                self.policy,
+                doubt=life.doubt,
+                primary_address=None if primary is None else (address(self.world, primary), 5432),
+            )
+            report: NodeReport = yield from round_of(self, name, life.eyes[name], attention, cause)
+            life.reports[name] = report
+            if name == self.machine.memory.primary:
+                life.doubt = not (report.held.ok and report.fresh.ok)
+            ours = [r.ours for r in life.reports.values()]
+            view = ClusterView(dict(life.reports), bool(ours) and all(ours))
+            self.happens(Observed(replace(view, journal_failing=life.course.journal_failing)))
+            if self.world.now < beat and name not in life.hurried:
+                life.waiting.add(name)
+                yield beat - self.world.now
+                life.waiting.discard(name)
+
+    def raise_doubt(self) -> None:
+        life = self.life
+        if life is None or life.doubt:
+            return
+        life.doubt = True
+        for name in self.world.hosts:
+            if name != self.machine.memory.primary:
+                self._hurry(name, Cause.DOUBT)
+
+    def look_at_everyone(self) -> None:
+        if self.life is not None:
+            for name in self.world.hosts:
+                self._hurry(name, Cause.NEW_PRIMARY)
+
+    def session_died(self, name: NodeName) -> None:
+        """The canary: whoever ends a server ends our session on it, if the link lets it through."""
+        life = self.life
+        if life is not None and self.world.passes(name, self.name):
+            self._hurry(name, Cause.SESSION_DIED)
+
+    def _hurry(self, name: NodeName, cause: Cause) -> None:
+        life = self.life
+        assert life is not None
+        life.hurried[name] = cause
+        if name in life.waiting:
+            life.waiting.discard(name)
+            self.world.kernel.poke(life.watchers[name])
+
+    def _hasten(self) -> None:
+        life = self.life
+        assert life is not None
+        first, primary = first_of_two(self.machine, self.policy), self.machine.memory.primary
+        if first is None or primary is None or life.second_look_of == first:
+            return
+        life.second_look_of = first
+        delay = max(0.0, first + TWO_LOOKS_APART_S - self.monotonic())
+
+        def hurry() -> None:
+            if self.life is life:
+                self._hurry(primary, Cause.SECOND_LOOK)
+
+        self.world.kernel.after(delay, hurry)
+
+    # Its one queue and its one consumer.
+
+    def happens(self, event: Event) -> None:
+        life = self.life
+        if life is None:
+            return
+        life.queue.append(event)
+        if not life.consuming:
+            life.consuming = True
+            self._spawn(self._consume())
+
+    def submit(self, command: Command) -> str | None:
+        """As the supervisor answers a command: refused, or journaled and in force."""
+        if self.life is None:
+            return "nobody answers"
+        refused = refusal(self.machine, command, self.policy)
+        if refused is None:
+            self.happens(command)
+        return refused
+
+    def _consume(self) -> Steps:
+        life = self.life
+        assert life is not None
+        while life.queue:
+            event = life.queue.popleft()
+            done = yield from self._turn(event)
+            if not done and isinstance(event, Replied):
+                self.world.kernel.after(JOURNAL_RETRY_S, lambda e=event: self._again(life, e))  # type: ignore[misc]
+        life.consuming = False
+        self._sleep()
+
+    def _again(self, life: Life, event: Event) -> None:
+        if self.life is life:
+            self.happens(event)
+
+    def _turn(self, event: Event) -> Steps:
+        life = self.life
+        assert life is not None
+        self.turns += 1
+        primary = self.machine.memory.primary
+        turn = life.course.turn(event, self.now(), self.policy)
+        written: Written | None = None
+        while True:
+            try:
+                due = turn.send(written)
+            except StopIteration as end:
+                done = bool(end.value)
+                break
+            match due:
+                case Write(record=record):
+                    written = yield from self._written(record.machine)
+                case Saw():
+                    self._check(self, due)
+                case Ask():
+                    self._check(self, due)
+                    self._start(due)
+        if done and primary != self.machine.memory.primary:
+            self.look_at_everyone()
+        if done:
+            self._hasten()
+        return done
+
+    def _written(self, machine: Machine) -> Steps:
+        """The record is on disk before or after a kill that comes at a write, by chance."""
+        kill = False
+        if self.kills_at_write:
+            self.kills_at_write -= 1
+            kill = self.kills_at_write == 0
+        if kill and self.world.random.random() < 0.5:
+            self.die_and_come_back()
+            yield 1e9
+        yield 0.002
+        if self.journal_fails:
+            return Written(
+                "the journal cannot be written: no space left", Instant(self.monotonic())
+            )
+        self.journaled = machine
+        self.journal = dumps(replace(machine, view=ClusterView({})))
+        if kill:
+            self.die_and_come_back()
+            yield 1e9
+        return Written("", Instant(self.monotonic()))
+
+    def die_and_come_back(self) -> None:
+        self.die()
+        self.world.kernel.after(self.world.random.uniform(0.2, 4.0), self.come_back)
+
+    def come_back(self) -> None:
+        if self.life is None:
+            self.world.tell(self.name, "is started again")
+            self.begin()
+
+    def _sleep(self) -> None:
+        life = self.life
+        assert life is not None
+        wake_at = life.course.wake_at
+        if wake_at is None:
+            return
+
+        def wake() -> None:
+            if self.life is not life or life.consuming or life.course.wake_at != wake_at:
+                return
+            if life.owner.stalled_until > self.world.now:
+                self.world.kernel.at(life.owner.stalled_until, wake)
+                return
+            self.happens(Woke())
+
+        self.world.kernel.after(max(0.0005, wake_at - self.monotonic()), wake)
+
+    # Its effects: each once for as long as it is wanted, answered once.
+
+    def _start(self, ask: Ask) -> None:
+        life = self.life
+        assert life is not None
+        for effect in ask.effects:
+            name = line_of(effect)
+            if name is not None:
+                line = life.lines.setdefault(name, deque())
+                line.append((ask.visit, effect))
+                if len(line) == 1:
+                    self._spawn(self._in_line(name))
+            else:
+                self._spawn(self._perform(ask.visit, effect))
+
+    def _in_line(self, name: str) -> Steps:
+        life = self.life
+        assert life is not None
+        line = life.lines[name]
+        while line:
+            visit, effect = line[0]
+            yield from self._perform(visit, effect)
+            life.course.answered(effect)  # type: ignore[arg-type]
+            line.popleft()
+
+    def _perform(self, visit: int, effect: object) -> Steps:
+        result = yield from acting(self, effect)  # type: ignore[arg-type]
+        self.happens(Replied(visit, effect, result))  # type: ignore[arg-type]

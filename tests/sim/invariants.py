@@ -1,0 +1,419 @@
+"""What must hold at every moment, by the true state of the world: design rules, not their code.
+
+Nothing here diagnoses or elects: it knows what is true, and compares with what was done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from failoverd.core.effects import Promote, StopMode
+from failoverd.core.events import OperatorAcknowledges, OperatorFailover, Trigger
+from failoverd.core.incident import loss_of
+from failoverd.core.model import SILENT, ClusterView, Instant, NodeName, Outcome, ProofKind
+from failoverd.core.policy import Choice, Mode
+from failoverd.core.restart import restored
+from failoverd.core.situation import Machine
+from failoverd.core.states import Confirming, Fencing, Paused, Settling, name_of
+from failoverd.daemon.course import Ask, Saw
+from failoverd.observability.metrics import Metrics
+from failoverd.record.codec import loads
+from tests.sim.daemon import Daemon
+from tests.sim.host_program import Act
+from tests.sim.postgres import RECORD_BYTES, Server
+from tests.sim.reach import connect_outcome
+from tests.sim.world import Acknowledged, World
+
+SAMPLE_S = 0.1
+WELL = ("healthy", "read_only", "sync_blocked")
+
+
+class Broken(AssertionError):  # noqa: N818 - what happened
+    """A rule was broken; the message says which one and how."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What is remembered of one daemon, over all its lives."""
+
+    epochs: list[int] = field(default_factory=list[int])
+    confirmed_at: float | None = None
+    forward_then: float = 0.0
+    automatic: int = 0
+    saw_well: set[NodeName] = field(default_factory=set[NodeName])
+    state_metric: str = ""
+
+
+class Invariants:
+    def __init__(self, world: World, daemons: list[Daemon], *, metrics: bool) -> None:
+        self.world = world
+        self.daemons = daemons
+        self.known: dict[str, Known] = {}
+        self.promoted: NodeName | None = None
+        """By a daemon, and the last one."""
+        self.lost: dict[NodeName, tuple[int, list[int]]] = {}
+        """By candidate: bytes and acknowledged commits that its promotion lost."""
+        self.silent_at: dict[tuple[str, NodeName], float] = {}
+        self.spoke_at: dict[tuple[str, NodeName], float] = {}
+        self.died_at: dict[NodeName, float] = {}
+        self.boots: dict[tuple[str, NodeName], int] = {}
+        self.ok_at: dict[tuple[str, NodeName], float] = {}
+        self.bad_at: dict[tuple[str, NodeName], float] = {}
+        self.unheard_at: dict[tuple[str, NodeName], float] = {}
+        self.failovers = 0
+        self.forgot: set[str] = set()
+        """Whose journal was lost, and with it what they owed."""
+        self.states: set[str] = set()
+        self.metrics = Metrics() if metrics else None
+        world.checks.append(self.happened)
+        world.kernel.after(SAMPLE_S, self._sample)
+
+    def fail(self, what: str) -> None:
+        self.world.tell("invariant", what)
+        raise Broken(what)
+
+    def of(self, d: Daemon) -> Known:
+        return self.known.setdefault(d.name, Known())
+
+    # Sampled: since when each daemon could see each node well.
+
+    def _sample(self) -> None:
+        now, world = self.world.now, self.world
+        world.timed_out_streams()
+        for d in self.daemons:
+            for name in world.hosts:
+                host = world.hosts[name]
+                outcome = connect_outcome(world, d.name, name)
+                well = outcome is Outcome.OK
+                if outcome in SILENT:
+                    self.silent_at[d.name, name] = now
+                else:
+                    self.spoke_at[d.name, name] = now
+                if well:
+                    self.ok_at[d.name, name] = now
+                    self.boots[d.name, name] = host.boot
+                if not well or host.disk_full or host.ssh_broken or not d.alive:
+                    self.bad_at[d.name, name] = now
+                elif not host.server.recovery:
+                    self.of(d).saw_well.add(name)
+                if not self._heard(d, name):
+                    self.unheard_at[d.name, name] = now
+        world.kernel.after(SAMPLE_S, self._sample)
+
+    def _heard(self, d: Daemon, name: NodeName) -> bool:
+        """A standby that this daemon reaches receives from it now."""
+        world, server = self.world, self.world.server(name)
+        return any(
+            s.stream is not None
+            and world.streams(s, server)
+            and world.now - s.stream.heard_at < 1.5
+            and connect_outcome(world, d.name, s.name) is Outcome.OK
+            for s in world.servers()
+        )
+
+    # What happens in the world.
+
+    def happened(self, what: str, about: object) -> None:
+        match what, about:
+            case "acknowledged", (Acknowledged(), Server() as server):
+                self._one_acknowledges(server)
+            case "promoted", Server() as server:
+                self._promoted(server)
+            case "asked", (Server() as server, Promote() as effect, Daemon() as d):
+                self._asked(server, effect, d)
+            case "stopping", (Server() as server, Act() as act):
+                self._stopping(server, act)
+            case "freezing", (Server(), Act() as act):
+                self._freezing(act)
+            case "starting", Server() as server:
+                self._started_again(server)
+            case "died", Server() as server:
+                self.died_at[server.name] = self.world.now
+                for d in self.daemons:
+                    d.session_died(server.name)
+            case "forgot", Daemon() as d:
+                self.known.pop(d.name, None)
+                self.forgot.add(d.name)
+            case "falsely vouched", (Daemon() as d, node, None):
+                self.fail(f"{d.name} takes a word for {node}, which answers it")
+            case _:
+                pass
+
+    def _writers(self, but: Server) -> list[NodeName]:
+        """Who else could acknowledge a commit, and is not excused by hands or a lying agent."""
+        return [
+            s.name
+            for s in self.world.servers()
+            if s is not but and s.may_commit() and s.system == but.system and not self._not_ours(s)
+        ]
+
+    def _not_ours(self, server: Server) -> bool:
+        return server.by_hand or server.powered_off or self.world.lied
+
+    def _one_acknowledges(self, server: Server) -> None:
+        other = self.promoted
+        if other is None or other == server.name or self._not_ours(server):
+            return
+        self.fail(f"{server.name} acknowledges a commit although {other} was promoted")
+
+    def _promoted(self, server: Server) -> None:
+        if server.by_hand:
+            return
+        writers = self._writers(server)
+        if writers:
+            self.fail(f"{server.name} was promoted, and {writers} can take commits")
+        old = next((d.machine.memory.primary for d in self.daemons
+                    if d.name == server.promoted_by and d.alive), None)  # fmt: skip
+        if old is not None and old != server.name:
+            self.lost[server.name] = self._lost(self.world.server(old), server)
+        self.promoted = server.name
+        self.failovers += 1
+
+    def _lost(self, old: Server, new: Server) -> tuple[int, list[int]]:
+        same = 0
+        for a, b in zip(old.wal, new.wal, strict=False):
+            if a != b:
+                break
+            same += 1
+        lost = {one for one in old.wal[same:] if one > 0}
+        told = [a.number for a in self.world.acknowledged if a.number in lost]
+        return len(lost) * RECORD_BYTES, told
+
+    def _asked(self, server: Server, effect: Promote, d: Daemon) -> None:
+        writers = self._writers(server)
+        if writers:
+            self.fail(f"{d.name} asks {server.name} to promote, and {writers} can take commits")
+        if d.policy.nodes[server.name].never:
+            self.fail(f"{server.name} is never to be a candidate, and is asked to promote")
+        if server.name not in d.machine.frozen and not d.restarts:
+            self.fail(f"{server.name} was not frozen, and is asked to promote")
+        primary = d.machine.memory.primary
+        if primary is not None and primary != server.name:
+            timeline = self.world.server(primary).timeline
+            if server.timeline < timeline and not self.world.hands:
+                self.fail(
+                    f"{server.name} on timeline {server.timeline} is asked to follow {timeline}"
+                )
+        if server.system != d.machine.memory.system_identifier:
+            self.fail(f"{server.name} of another cluster is asked to promote")
+        incident = d.machine.incident
+        if incident is not None and incident.wanted not in (None, server.name):
+            self.fail(f"{incident.wanted} was asked for, {server.name} is asked to promote")
+        if incident is None or incident.wanted is None:
+            for name, frozen in d.machine.frozen.items():
+                other = self.world.server(name)
+                fit = other.timeline == server.timeline and other.recovery
+                able = not d.policy.nodes[name].never
+                if (
+                    fit
+                    and able
+                    and frozen.position > effect.position
+                    and name not in d.machine.asked
+                ):
+                    self.fail(f"{server.name} is asked to promote, and {name} holds more")
+
+    def _stopping(self, server: Server, act: Act) -> None:
+        """An automatic fence: never of what is well, never of what others hear (rule 4)."""
+        d = next((d for d in self.daemons if d.name == act.owner), None)
+        if d is None or not d.alive or not server.may_commit():
+            return
+        key = (d.name, server.name)
+        if server.name != d.machine.memory.primary or d.machine.asked:
+            return
+        by_policy = Choice.FAILOVER in (d.policy.on_half_hung, d.policy.on_unwritable)
+        heard = act.began - self.unheard_at.get(key, 0.0) > 5.0
+        silent = self.silent_at.get(key, 0.0)
+        if heard and not by_policy and act.began - silent < 0.2:
+            self.fail(f"{d.name} stops {server.name}, which a standby has heard all the time")
+        if not act.automatic:
+            return
+        slow = max((*self.world.slow.values(), self.world.hosts[server.name].slow_acts, 0.0))
+        if act.began - self.bad_at.get(key, 0.0) > 0.45 + 2 * slow:
+            self.fail(f"{d.name} stops {server.name}, which was well at the last look")
+        patient = d.policy.recovery_limit_s > 60 and not by_policy
+        if patient and act.began - silent > 3.5 + 2 * slow:
+            self.fail(f"{d.name} stops {server.name}, which has answered all the time")
+
+    def _freezing(self, act: Act) -> None:
+        d = next((d for d in self.daemons if d.name == act.owner), None)
+        if d is None or not d.alive or d.machine.memory.primary is None:
+            return
+        primary = self.world.server(d.machine.memory.primary)
+        fencing = isinstance(d.machine.state, Fencing) and d.machine.state.mode
+        if fencing is not StopMode.DEAD_ONLY and fencing and not d.machine.asked:
+            told = [a for a in self.world.acknowledged[-4:] if a.node == primary.name]
+            if told and self.world.now - told[-1].at < 1.0 and primary.may_commit():
+                self.fail(f"{d.name} freezes a standby of {primary.name}, which serves")
+
+    def _started_again(self, server: Server) -> None:
+        """A daemon starts an old primary: a promotion of its own kind."""
+        if server.standby_signal:
+            return
+        writers = self._writers(server)
+        if writers:
+            self.fail(f"{server.name} is started read-write, and {writers} can take commits")
+        pending = [
+            s.name for s in self.world.servers() if s.promote_at is not None and s.postmaster
+        ]
+        if pending and not self.world.hands:
+            self.fail(f"{server.name} is started read-write, and {pending} is being promoted")
+        self.promoted = server.name
+
+    # What a daemon does.
+
+    def daemon(self, d: Daemon, due: Saw | Ask) -> None:
+        if isinstance(due, Ask):
+            if due.effects:
+                self._may_act(d, due)
+            return
+        before, after = due.before, due.after
+        self.states.add(name_of(after.state))
+        if self.metrics is not None:
+            self._metric(d, due)
+        known = self.of(d)
+        if isinstance(due.event, OperatorAcknowledges):
+            known.confirmed_at, known.automatic = None, 0
+        if after.epoch < before.epoch:
+            self.fail(f"{d.name}: the epoch goes back from {before.epoch} to {after.epoch}")
+        if isinstance(after.state, Fencing) and before.incident is None:
+            self._begins(d, known, after)
+        if isinstance(after.state, Settling) and isinstance(before.state, Confirming):
+            self._confirmed(d, known, before, after)
+        if after.asked and before.asked - after.asked and isinstance(after.state, Fencing):
+            return
+        if isinstance(after.state, Paused) and after.incident is not None:
+            self.fail(f"{d.name} is paused in the middle of a failover")
+        if len(after.asked) > 1:
+            self.fail(f"{d.name}: {sorted(after.asked)} were asked to promote in one incident")
+
+    def _may_act(self, d: Daemon, ask: Ask) -> None:
+        """Journal before effects; nothing where nothing may be done."""
+        if d.policy.mode is Mode.OBSERVE or isinstance(d.machine.state, Paused):
+            self.fail(f"{d.name} acts although it may not: {ask.effects}")
+        kept = None if d.journal is None else loads(Machine, d.journal)
+        if kept is None or self._durable(kept) != self._durable(d.machine):
+            self.fail(f"{d.name} asks for {ask.effects} before the journal has it")
+
+    def _durable(self, m: Machine) -> Machine:
+        """What a restart begins from, without what belongs to one look."""
+        of_now = restored(replace(m, view=ClusterView({})), Instant(0.0))
+        memory = replace(of_now.memory, primary_lsn=None, peak_wal_rate=0.0)
+        return replace(of_now, memory=memory)
+
+    def _metric(self, d: Daemon, due: Saw) -> None:
+        assert self.metrics is not None
+        known = self.of(d)
+        if not known.state_metric:
+            self.metrics.seed(d.name, d.policy, {})
+        self.metrics.stepped(d.name, due.before, due.event, due.after, d.now(), d.policy)
+        known.state_metric = "seeded"
+        if d.journaled is None or due.entry is None:
+            return
+        gauge = self.metrics._all.state
+        shown = [s for s in ("fencing", name_of(due.after.state), "watching")
+                 if gauge.labels(d.name, s)._value.get() == 1]  # fmt: skip
+        journaled = name_of(d.journaled.state)
+        if journaled not in shown:
+            self.fail(f"{d.name}: the metric says {shown}, the journal {journaled}")
+
+    def _begins(self, d: Daemon, known: Known, after: Machine) -> None:
+        assert isinstance(after.state, Fencing)
+        incident, primary = after.state.incident, after.state.primary
+        if known.epochs and incident.epoch <= max(known.epochs):
+            self.fail(f"{d.name}: epoch {incident.epoch} was used before")
+        known.epochs.append(incident.epoch)
+        alone = len(self.daemons) == 1 and not self.world.hands
+        if alone and not self._somebody(d, primary):
+            self.fail(f"{d.name} fences {primary}, and nobody could take over")
+        if incident.trigger is not Trigger.AUTOMATIC:
+            return
+        if d.policy.mode is not Mode.AUTOMATIC:
+            self.fail(f"{d.name} begins a failover by itself, and its mode is {d.policy.mode}")
+        if primary not in known.saw_well:
+            self.fail(f"{d.name} fences {primary}, which it has never seen healthy")
+        jumped = d.wall_forward > known.forward_then
+        self._in_haste(d, primary, incident.diagnosis)
+        if known.confirmed_at is not None and not jumped:
+            passed = self.world.now - known.confirmed_at
+            if passed < d.policy.cooldown_s - 0.01:
+                self.fail(f"{d.name} begins a failover {passed:.1f} s after the last one")
+        if known.automatic >= d.policy.max_per_day and not jumped:
+            self.fail(f"{d.name} begins its failover number {known.automatic + 1} of the day")
+
+    def _somebody(self, d: Daemon, primary: NodeName) -> bool:
+        """A standby of this cluster that this daemon could reach in the last seconds."""
+        return any(
+            s.name != primary
+            and s.recovery
+            and s.system == self.world.server(primary).system
+            and self.world.now - self.spoke_at.get((d.name, s.name), -9.0) < 3.0
+            for s in self.world.servers()
+        )
+
+    def _in_haste(self, d: Daemon, primary: NodeName, diagnosis: str) -> None:
+        """What is conclusive takes two looks; what is not, the whole threshold."""
+        now, server = self.world.now, self.world.server(primary)
+        host, key = self.world.hosts[primary], (d.name, primary)
+        crashed = diagnosis == "crashed" and not server.processes and host.runs
+        if crashed and now - self.died_at.get(primary, 0.0) < 0.19:
+            self.fail(f"{d.name} begins after one look at {primary}")
+        if server.processes and host.runs and self.silent_at.get(key, 0.0) == self.bad_at.get(key):
+            well = [t for t in (self.ok_at.get(key, 0.0),) if t]
+            since = d.policy.threshold_s - d.policy.interval_s - 0.35
+            if well and 1.1 < now - well[-1] < since:
+                self.fail(f"{d.name} begins {now - well[-1]:.1f} s after {primary} was well")
+        seen = self.boots.get(key)
+        dead = crashed and self.world.both_ways(d.name, primary)
+        another = seen is not None and seen != host.boot
+        if dead and another and not (host.ssh_broken or host.agent):
+            self.fail(f"{d.name} begins by a look of another boot of {primary}")
+
+    def _confirmed(self, d: Daemon, known: Known, before: Machine, after: Machine) -> None:
+        assert isinstance(before.state, Confirming)
+        candidate = before.state.candidate
+        server = self.world.server(candidate)
+        known.confirmed_at, known.forward_then = self.world.now, d.wall_forward
+        incident = before.incident
+        if incident is not None and incident.trigger is Trigger.AUTOMATIC:
+            known.automatic += 1
+        if self.world.hands or self.world.lied:
+            return
+        if server.recovery or not server.may_commit():
+            self.fail(f"{candidate} is confirmed, and takes no commits")
+        self._promises_kept(d, before, server)
+        loss = loss_of(before, after)
+        if loss is None or candidate not in self.lost:
+            return
+        lost, told = self.lost[candidate]
+        sentence = loss.sentence
+        if sentence.startswith(("unknown", "no commit that")):
+            return
+        if loss.proven and lost:
+            self.fail(f"{candidate}: nothing is said to be lost, and {lost} bytes are")
+        if loss.lost_bytes < lost:
+            self.fail(f"{candidate}: {loss.lost_bytes} bytes are said to be lost, and {lost} are")
+        accepted = incident is not None and incident.accept_loss_bytes is not None
+        if loss.lost_bytes > d.policy.max_data_loss_bytes and not accepted:
+            self.fail(f"{candidate}: {loss.sentence}; that is more than max_data_loss")
+        well = incident is not None and incident.diagnosis in WELL and not accepted
+        if told and well and before.state.proof.kind is ProofKind.STOPPED:
+            self.fail(f"{candidate}: it was well, and was given up at the loss of {told}")
+        if told and d.policy.max_data_loss_bytes == 0 and not accepted:
+            self.fail(f"{candidate}: commits are lost, and max_data_loss is 0: {told}")
+
+    def _promises_kept(self, d: Daemon, m: Machine, server: Server) -> None:
+        promise = m.memory.promise
+        if promise is None:
+            return
+        names = {promise.standby_names, "" if promise.kept is None else promise.kept.standby_names}
+        held = set(server.wal)
+        for told in self.world.acknowledged:
+            seen = told.setting in names and told.at - told.promised_since > 3.0
+            if told.synchronous and seen and told.number not in held:
+                self.fail(
+                    f"{server.name} is confirmed without commit {told.number}, which {told.node}"
+                    f" acknowledged at {told.at:.2f} s under {told.setting}"
+                )
+
+
+__all__ = ["Broken", "Invariants", "OperatorFailover"]

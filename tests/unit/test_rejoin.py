@@ -1,0 +1,141 @@
+"""When a fenced node comes back by itself, how often that is tried, and what stops it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from failoverd.core.effects import Fence, Rejoin
+from failoverd.core.events import REJOIN_FAILED, EffectFailed
+from failoverd.core.jobs import Job, NodeJob
+from failoverd.core.model import Epoch, Evidence, Lsn
+from failoverd.core.policy import RejoinChoice
+from failoverd.core.rejoin import TRIES
+from failoverd.core.replication import Sender
+from failoverd.core.restart import restored
+from failoverd.core.schedule import Rejoining
+from failoverd.effect.replication import Replication, conninfo, passfile_line, setting, slot_name
+from tests.unit.vocabulary import (
+    FAILED,
+    HERE,
+    HOSTS,
+    PAIR,
+    PG1,
+    PG2,
+    WORDS,
+    dead,
+    gone,
+    healthy,
+    streaming,
+    watching,
+)
+
+AUTO = replace(PAIR, can_rejoin=True, rejoin_delay_s=60.0)
+BROKEN = EffectFailed(REJOIN_FAILED, Evidence("pg_rewind failed half way"))
+
+
+def quarantined(policy=AUTO):
+    daemon = watching(policy)
+    jobs = {PG2: NodeJob(Job.QUARANTINED, Epoch(0))}
+    daemon.machine = replace(daemon.machine, jobs=jobs)
+    return daemon.sees(healthy(), dead())
+
+
+def asked(daemon):
+    return [effect for effect in daemon.asks if isinstance(effect, Rejoin)]
+
+
+def test_it_waits_for_its_delay_and_then_comes_back():
+    daemon = quarantined()
+    assert asked(daemon) == []
+    daemon.sees(healthy(), dead(), after=59)
+    assert asked(daemon) == []
+    daemon.sees(healthy(), dead(), after=2)
+    assert [effect.node for effect in asked(daemon)] == [PG2]
+
+
+@pytest.mark.parametrize("job", [Job.QUARANTINED, Job.DIVERGED, Job.SUPERSEDED])
+def test_a_standby_that_is_ahead_and_a_primary_replaced_by_hand_come_back_alike(job):
+    daemon = quarantined()
+    daemon.machine = replace(daemon.machine, jobs={PG2: NodeJob(job, Epoch(0))})
+    daemon.sees(healthy(), dead()).sees(healthy(), dead(), after=61)
+    assert [effect.node for effect in asked(daemon)] == [PG2]
+
+
+def test_by_itself_only_where_the_policy_says_so_and_with_credentials():
+    for policy in (replace(AUTO, rejoin=RejoinChoice.MANUAL), replace(AUTO, can_rejoin=False)):
+        daemon = quarantined(policy).sees(healthy(), dead(), after=100)
+        assert asked(daemon) == []
+
+
+def test_not_while_its_host_does_not_answer_or_the_primary_is_not_well():
+    daemon = quarantined().sees(healthy(), gone(), after=100)
+    assert asked(daemon) == []
+    daemon = quarantined().sees(dead(), dead(), after=100)
+    assert asked(daemon) == []
+
+
+def test_how_far_it_is_is_shown_and_asked_again_each_second():
+    daemon = quarantined().sees(healthy(), dead(), after=61)
+    daemon.answered(Rejoin, Rejoining(True, Evidence("it is being rewound")))
+    assert daemon.machine.jobs[PG2].said == "it is being rewound"
+    assert asked(daemon) == []
+    daemon.wakes(1.1)
+    assert asked(daemon)[0].begun
+
+
+def test_one_that_failed_stays_fenced_says_why_and_is_tried_a_few_times_only():
+    daemon = quarantined()
+    tried = 0
+    for _ in range(3 * TRIES):
+        daemon.sees(healthy(), dead(), after=1000).sees(healthy(), dead(), after=1000)
+        if asked(daemon):
+            tried += 1
+            daemon.answered(Rejoin, BROKEN)
+    job = daemon.machine.jobs[PG2]
+    assert tried == TRIES
+    assert (job.job, job.said) == (Job.QUARANTINED, "pg_rewind failed half way")
+
+
+def test_an_answer_that_is_not_known_is_asked_again():
+    daemon = quarantined().sees(healthy(), dead(), after=61).answered(Rejoin, FAILED)
+    assert daemon.machine.jobs[PG2].job is Job.REJOINING
+    assert asked(daemon.wakes(11))
+
+
+def test_started_read_write_by_somebody_it_is_fenced_again():
+    daemon = quarantined().sees(healthy(timeline=2), dead(), after=61)
+    memory = replace(daemon.machine.memory, timeline=2)
+    daemon.machine = replace(daemon.machine, memory=memory)
+    daemon.sees(healthy(timeline=2), healthy(timeline=1))
+    assert daemon.machine.jobs[PG2].job is Job.QUARANTINED
+    assert [e.node for e in daemon.asks if isinstance(e, Fence)] == [PG2]
+
+
+def test_a_restarted_daemon_goes_on_with_it():
+    daemon = quarantined().sees(healthy(), dead(), after=61)
+    daemon.machine = restored(daemon.machine, daemon.now.monotonic)
+    daemon.sees(healthy(), dead()).sees(healthy(), dead())
+    assert [effect.node for effect in asked(daemon)] == [PG2]
+
+
+def test_it_is_no_standby_to_freeze_until_it_is_back():
+    sends = healthy(senders=(Sender("pg2", HOSTS[PG2], "streaming", "async", Lsn(HERE)),))
+    daemon = quarantined().sees(sends, dead(), after=61).sees(sends, streaming())
+    assert daemon.machine.jobs[PG2].job is Job.REJOINING
+    assert daemon.machine.standbys(AUTO) == ()
+    assert PG1 not in daemon.machine.jobs
+    assert WORDS.sentence
+
+
+def test_what_is_written_on_the_host_is_quoted_as_libpq_and_postgresql_read_it():
+    options = Replication("re'p", sslrootcert="/etc/a b").to("192.0.2.1", 5432)
+    written = conninfo({**options, "password": "it's a \\ word"})
+    assert "user='re\\'p'" in written
+    assert "sslrootcert='/etc/a b'" in written
+    assert "password='it\\'s a \\\\ word'" in written
+    assert setting("a", "it's \\") == "a = 'it''s \\\\'"
+    assert passfile_line("a:b\\c") == "*:*:*:*:a\\:b\\\\c"
+    assert slot_name("PG-1.example") == "pg_1_example"
+    assert "password" not in repr(Replication("x", password=lambda: "secret"))
