@@ -62,7 +62,13 @@ def _unfit(server: ServerFacts, report: NodeReport, memory: Memory) -> str | Non
 
 
 def _would_stop(server: ServerFacts, memory: Memory) -> str | None:
-    """Below the primary's settings, its replay stops there, and a promotion ends the server."""
+    """Below the primary's settings, its replay stops there, and a promotion ends the server.
+
+    So does one before its recovery target. Source: src/backend/access/transam/xlogrecovery.c,
+    "recovery ended before configured recovery target was reached".
+    """
+    if server.recovery_target:
+        return "a recovery target is set, and promoting it would stop it: ALTER SYSTEM RESET it"
     required = dict(memory.required)
     below = [
         f"{name} is {value}, and the primary's {required[name]}"

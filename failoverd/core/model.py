@@ -128,6 +128,8 @@ class ServerFacts:
     """Sessions that wait in SyncRep for a synchronous standby."""
     primary_slot_name: str = ""
     apply_delay_ms: int = 0
+    recovery_target: bool = False
+    """Set by somebody, most likely left over: it ends replay there, and a promotion the server."""
     replay_lag_s: float | None = None
     upstream_host: str = ""
     """Where its primary_conninfo leads, as it is written there; empty where it leads nowhere."""

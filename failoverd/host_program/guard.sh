@@ -11,9 +11,34 @@ lay_guard() {
 		{ write_marker || link_marker; } && true >>"$DATA/standby.signal" || return 1
 		[ "$ME" != 0 ] || chown -h "$OWNER:$GROUP" "$DATA/failoverd.guard" "$DATA/standby.signal" || return 1
 	fi
+	hold_at_target "$DATA" || return 1
 	[ -L "$DATA/failoverd.guard" ] || sync "$DATA/failoverd.guard" || return 1
 	sync "$DATA/standby.signal" "$DATA" || return 1
 	[ -n "$GUARD_LAID_AT" ] || note_laid
+}
+
+# hold_at_target DIRECTORY: a recovery target that a restore to a point in time has left in the
+# settings promotes a standby by itself, once it receives what lies behind it. It is made to pause
+# there: postgresql.auto.conf is read last. The line stays when the guard goes; to a primary it says
+# nothing. Source: PostgreSQL documentation, "Recovery Target".
+hold_at_target() {
+	find_config_file "$1"
+	grep -r -i -q -s "^[[:space:]]*recovery_target_action[[:space:]=']*promote" "$1/postgresql.auto.conf" \
+		"$1/postgresql.conf" "$1/conf.d" "${CONFIG_FILE:-/dev/null}" "${CONFIG_FILE%/*}/conf.d" || return 0
+	case $(grep -i -s '^[[:space:]]*recovery_target_action' "$1/postgresql.auto.conf" | tail -n 1) in
+	*pause*) return 0 ;;
+	esac
+	[ -e "$1/postgresql.auto.conf" ] || : >"$1/postgresql.auto.conf" || return 1
+	[ "$ME" != 0 ] || chown "$OWNER:$GROUP" "$1/postgresql.auto.conf" || return 1
+	printf "\nrecovery_target_action = 'pause' # by failoverd: a standby is not to promote itself\n" \
+		>>"$1/postgresql.auto.conf" && sync "$1/postgresql.auto.conf"
+}
+
+# CONFIG_FILE: where the configuration lies elsewhere, the last start has said where.
+find_config_file() {
+	CONFIG_FILE=
+	[ -f "$1/postgresql.conf" ] ||
+		CONFIG_FILE=$(sed -n 's/.*"config_file=\([^"]*\)".*/\1/p' "$1/postmaster.opts" 2>/dev/null) || :
 }
 
 # Since when it has been there, after it is: a server started since then is a standby. Nothing is

@@ -122,6 +122,8 @@ find_end() {
 	owned "$room"
 	options="-c listen_addresses='' -c unix_socket_directories='$room' -c primary_conninfo='' -c primary_slot_name=''"
 	options="$options -c restore_command='' -c recovery_target_timeline=current -c hot_standby=on -c archive_mode=off"
+	options="$options -c recovery_target='' -c recovery_target_time='' -c recovery_target_xid=''"
+	options="$options -c recovery_target_lsn='' -c recovery_target_name=''"
 	options="$options -c logging_collector=off -c ssl=off$(own_config_file)"
 	with_right
 	keep_guard
@@ -146,11 +148,9 @@ stop_recovery() {
 		as_owner "$FD_bin_dir/pg_ctl" -D "$DATA" -m immediate -w -t 60 stop >/dev/null 2>&1 8<&- || :
 }
 
-# Where the configuration lies elsewhere, the last start has said where.
 own_config_file() {
-	[ ! -f "$DATA/postgresql.conf" ] || return 0
-	file=$(sed -n 's/.*"config_file=\([^"]*\)".*/\1/p' "$DATA/postmaster.opts" 2>/dev/null)
-	[ -z "$file" ] || printf " -c config_file='%s'" "$file"
+	find_config_file "$DATA"
+	[ -z "$CONFIG_FILE" ] || printf " -c config_file='%s'" "$CONFIG_FILE"
 }
 
 # Line 8 of postmaster.pid says `ready` once a hot standby is consistent: then all of the WAL that
@@ -296,12 +296,15 @@ dress() {
 	done
 	rm -rf "$1"/pg_replslot/*
 	set -f
+	# A recovery target that a restore has left there would end its following, and promote it.
 	{
-		sed -e '/^[ \t]*\(primary_conninfo\|primary_slot_name\)[ \t=]/d' "$1/postgresql.auto.conf" &&
+		sed -e '/^[ \t]*\(primary_conninfo\|primary_slot_name\)[ \t=]/d' \
+			-e '/^[ \t]*recovery_target\(_time\|_xid\|_lsn\|_name\|_inclusive\|_action\|\)[ \t=]/d' "$1/postgresql.auto.conf" &&
 			printf '%s\n' "$FD_secret_settings"
 	} >"$WORK/auto.conf" 2>/dev/null || rejoin_failed "postgresql.auto.conf cannot be written"
 	owned "$WORK/auto.conf"
 	{ sync "$WORK/auto.conf" && mv -f "$WORK/auto.conf" "$1/postgresql.auto.conf"; } || rejoin_failed "postgresql.auto.conf cannot be written"
+	hold_at_target "$1" || rejoin_failed "postgresql.auto.conf cannot be written"
 	if [ ! -e "$1/failoverd.guard" ]; then
 		printf 'epoch=%s\nincident=%s\nboot_id=%s\nlaid_at=%s\n' "$FD_epoch" "$FD_epoch" "$BOOT_ID" "$(date +%s)" \
 			>"$1/failoverd.guard" && owned "$1/failoverd.guard"

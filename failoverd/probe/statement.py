@@ -63,6 +63,9 @@ select (select system_identifier::text from pg_control_system()) as system_ident
        current_setting('primary_slot_name') as primary_slot_name,
        (select setting::int from pg_settings
          where name = 'recovery_min_apply_delay') as apply_delay,
+       concat(current_setting('recovery_target'), current_setting('recovery_target_time'),
+              current_setting('recovery_target_xid'), current_setting('recovery_target_lsn'),
+              current_setting('recovery_target_name')) <> '' as recovery_target,
        (select jsonb_build_object(
                  'host', coalesce(substring(c from '^postgres(?:ql)?://(?:[^@/]*@)?\[?([^]/:?]+)'),
                                   substring(c from '(?:^|\s)host\s*=\s*''?([^''\s]+)'),
@@ -119,6 +122,7 @@ def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
         sync_waiters=row["sync_waiters"],
         primary_slot_name=row["primary_slot_name"],
         apply_delay_ms=row["apply_delay"] or 0,
+        recovery_target=row["recovery_target"],
         replay_lag_s=row["replay_lag"],
         upstream_host=upstream.get("host") or "",
         upstream_port=int(upstream.get("port") or 5432),

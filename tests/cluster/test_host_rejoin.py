@@ -158,6 +158,33 @@ async def test_what_was_shut_down_and_received_whole_is_started_and_follows(pair
     assert (await pair.comes_back()).field("method") == "follow"
 
 
+def restored_to_a_point_in_time(server):
+    """What a restore leaves in the settings; of the next start on it counts."""
+    postgres.sql(server, "alter system set recovery_target_time = '2020-01-01';")
+    postgres.sql(server, "alter system set recovery_target_action = 'promote';")
+
+
+async def test_what_was_once_restored_to_a_point_in_time_does_not_promote_itself(pair):
+    restored_to_a_point_in_time(pair.old)
+    postgres.stop(pair.old)
+    pair.promote()
+    await guarded(pair.old)
+    await pair.comes_back()
+    assert servers.in_recovery(pair.old)
+
+
+async def test_under_the_guard_a_recovery_target_that_was_left_over_promotes_nobody(pair):
+    restored_to_a_point_in_time(pair.old)
+    led = f"host=127.0.0.1 port={pair.new.port} user=postgres"
+    postgres.sql(pair.old, f"alter system set primary_conninfo = '{led}';")
+    assert (await ask_about(pair.old).act("stop", mode="fast")).done
+    pair.promote()
+    postgres.start(pair.old)
+    paused = "select pg_is_in_recovery() and pg_is_wal_replay_paused();"
+    postgres.wait_for(lambda: postgres.sql(pair.old, paused) == "t", "it pauses at its target")
+    assert (await ask_about(pair.old).act("stop", mode="dead_only")).done
+
+
 async def test_what_was_replaced_by_hand_comes_back_where_no_incident_ever_was(pair):
     postgres.stop(pair.old)
     pair.promote()

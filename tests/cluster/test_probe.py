@@ -82,6 +82,17 @@ async def test_a_round_tells_everything_of_a_primary_and_of_a_standby(pair):
     await asyncio.gather(primary.close(), standby.close())
 
 
+async def test_a_standby_that_a_restore_has_left_a_recovery_target_says_so(pair):
+    _, standby = pair.servers
+    postgres.sql(standby, "alter system set recovery_target_time = '2040-01-01';")
+    postgres.stop(standby)
+    postgres.start(standby)
+    looks = probe(node(pair, standby))
+    report = await look(looks, is_primary=False)
+    assert report.server is not None and report.server.recovery_target
+    await looks.close()
+
+
 async def test_between_fresh_connections_the_held_session_is_asked_alone(pair):
     primary = probe(node(pair, pair.primary))
     first = await look(primary)

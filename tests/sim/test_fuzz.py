@@ -205,7 +205,7 @@ ROW = st.fixed_dictionaries({
     "synchronous_standby_names": st.text(max_size=30), "sync_waiters": st.integers(0, 9999),
     "primary_slot_name": st.text(max_size=20), "apply_delay": nullable(st.integers(0, 2**31)),
     "limits": st.dictionaries(st.text(max_size=9), st.integers(0, 9999)).map(json.dumps),
-    "position_unknown": st.booleans(),
+    "position_unknown": st.booleans(), "recovery_target": st.booleans(),
     "replay_lag": nullable(st.floats(-1e9, 1e9)),
     "upstream": nullable(st.fixed_dictionaries({
         "host": nullable(st.text(max_size=9)),

@@ -83,6 +83,7 @@ def test_priority_and_then_the_name_break_a_tie():
         (cut_off(replay_paused=True), "whether by a user or for its settings is not known"),
         (cut_off(position_unknown=True), "was restarted"),
         (cut_off(received_lsn=None), "position is unknown"),
+        (cut_off(recovery_target=True), "a recovery target is set"),
         (cut_off(lag=17 * MB), "max_data_loss"),
     ],
 )
