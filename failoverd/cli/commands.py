@@ -286,27 +286,27 @@ def history(obj: Context, *, as_json: bool) -> None:
         click.echo(json.dumps(body["incidents"], indent=1))
         return
     for one in body["incidents"]:
-        number = one["id"] or "-"
-        head = f"{number:>4}  {one['began']}  {one['outcome']:<10}  {one['trigger']:<9}"
+        head = f"{one['id']:>6}  {one['began']}  {one['outcome']:<11}  {one['trigger']:<10}"
         click.echo(f"{head}  {one['diagnosis']:<11}  {one['sentence']}")
     if not body["incidents"]:
         click.echo("nothing has happened yet")
 
 
 @cli.command()
-@click.argument("incident", type=int, required=False)
+@click.argument("incident", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--svg", "as_picture", is_flag=True, help="Its course as a picture.")
 @click.pass_obj
-def report(obj: Context, incident: int | None, *, as_json: bool) -> None:
-    """The report of an incident; without a number, of the latest."""
+def report(obj: Context, incident: str | None, *, as_json: bool, as_picture: bool) -> None:
+    """The report of an incident, by its ID of `history`; without one, of the latest failover."""
     base = f"/api/v1/clusters/{obj.cluster}/incidents"
     if incident is None:
         _, body = obj.ask("GET", base)
-        numbers = [one["id"] for one in body["incidents"] if one["id"] is not None]
+        numbers = [one["id"] for one in body["incidents"] if isinstance(one["id"], int)]
         if not numbers:
             fail("no failover was begun yet: failoverd history lists what was not", EXIT_REFUSED)
-        incident = numbers[0]
-    query = "" if as_json else "?format=markdown"
+        incident = str(numbers[0])
+    query = "" if as_json else "?format=svg" if as_picture else "?format=markdown"
     found, body = obj.ask("GET", f"{base}/{incident}{query}")
     if found != 200:
         fail(f"there is no incident {incident}: failoverd history lists them", EXIT_REFUSED)

@@ -13,7 +13,7 @@ from failoverd.core.arming import changed
 from failoverd.core.decision import terms_of
 from failoverd.core.diagnosis import diagnose
 from failoverd.core.divergence import Divergence
-from failoverd.core.effects import CloseTarget, MeasureDivergence, MeasureLoss, Redirect
+from failoverd.core.effects import CloseTarget, Redirect
 from failoverd.core.elected import Election
 from failoverd.core.election import elect
 from failoverd.core.events import (
@@ -32,6 +32,7 @@ from failoverd.core.events import (
 )
 from failoverd.core.memory import Memory
 from failoverd.core.model import ClusterView, CommandRun, Epoch, Instant, WalLoss
+from failoverd.core.numbering import earlier, number_of
 from failoverd.core.policy import Policy
 from failoverd.core.salvage import measured
 from failoverd.core.schedule import OperatorSwitchover
@@ -51,7 +52,7 @@ from failoverd.core.states import (
 )
 from failoverd.core.vantage import seen
 from failoverd.core.waited_for import SyncChange
-from failoverd.core.wal_answers import LossMeasured
+from failoverd.core.wal_answers import LossMeasured, Salvaged
 
 
 class EntryKind(enum.StrEnum):
@@ -108,6 +109,8 @@ class Entry:
     """What the failover lost, where this step confirmed it, or measured it later."""
     of_incident: Epoch | None = None
     """An earlier one that this step tells more about."""
+    salvaged_bytes: int = 0
+    """WAL that was brought over, where this step tells it."""
     server_log: tuple[str, ...] = ()
     """The new primary's own lines about its promotion."""
     server_log_unreadable: str = ""
@@ -165,7 +168,8 @@ def describe(
         said=result.evidence.sentence if result is not None and _target(event) else "",
         answer="" if result is None else type(result).__name__,
         loss=result.loss if isinstance(result, LossMeasured) else loss_of(before, after),
-        of_incident=_earlier(event),
+        of_incident=earlier(event),
+        salvaged_bytes=result.carried_bytes if isinstance(result, Salvaged) else 0,
         server_log=() if confirmed is None else confirmed.server_log,
         server_log_unreadable="" if confirmed is None else confirmed.server_log_unreadable,
         split=number is not None and number in (before.split, after.split),
@@ -180,25 +184,6 @@ def _target(event: Event) -> str:
             return target
         case _:
             return ""
-
-
-def number_of(before: Machine, event: Event, after: Machine) -> Epoch | None:
-    """Of the incident, or the split brain, that a step is kept under; None: of none."""
-    earlier = _earlier(event)
-    if earlier is not None:
-        return earlier
-    incident = after.incident or before.incident
-    if incident is not None:
-        return incident.epoch
-    match event:
-        case Replied(effect=MeasureDivergence(node=node), result=DivergenceMeasured()):
-            job = after.jobs.get(node)
-            return after.split or (job.epoch if job is not None else None) or None
-        case Replied(result=EffectFailed()):
-            # What is tried again for weeks is not kept for ever.
-            return None
-        case _:
-            return after.split or before.split or None
 
 
 def _divergence(event: Event) -> Divergence | None:
@@ -307,14 +292,6 @@ def loss_of(before: Machine, after: Machine) -> WalLoss | None:
     match before.state, after.state:
         case Confirming(loss=loss, end=end), Settling(confirmed=confirmed):
             return measured(loss, end, confirmed.switch_point)
-        case _:
-            return None
-
-
-def _earlier(event: Event) -> Epoch | None:
-    match event:
-        case Replied(effect=MeasureLoss(incident=incident), result=LossMeasured()):
-            return incident
         case _:
             return None
 

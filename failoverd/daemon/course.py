@@ -23,9 +23,10 @@ from failoverd.core.effects import (
     Thaw,
 )
 from failoverd.core.events import Event, Now, Observed, Replied, Woke
-from failoverd.core.incident import Entry, describe, number_of
+from failoverd.core.incident import Entry, describe
 from failoverd.core.machine import asks, step
 from failoverd.core.model import Epoch, Instant
+from failoverd.core.numbering import number_of
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
 from failoverd.record.record import Record

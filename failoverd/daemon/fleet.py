@@ -14,23 +14,25 @@ from failoverd.config.models import Configuration
 from failoverd.config.policy import to_policy
 from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.events import Command, Event
-from failoverd.core.incident import Entry, number_of
-from failoverd.core.model import NodeReport, WallTime
+from failoverd.core.incident import Entry, EntryKind
+from failoverd.core.model import NodeReport
+from failoverd.core.numbering import number_of
 from failoverd.core.restart import restored
 from failoverd.core.situation import Machine
-from failoverd.core.states import Settling, StateName, name_of
+from failoverd.core.states import Settling, StateName, Suspect, name_of
 from failoverd.daemon import clock
 from failoverd.daemon.agent_check import Port, ports_of
+from failoverd.daemon.incidents import Incidents
 from failoverd.daemon.journal import Journal, JournalFailed
-from failoverd.daemon.journal_file import JournalError
 from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.nodes import nodes_of
 from failoverd.daemon.rehearsal import Order, rehearse
 from failoverd.daemon.renewals import Renewal
 from failoverd.daemon.supervisor import Reload, Supervisor
 from failoverd.daemon.targets import ways_of
-from failoverd.observability import log, report
+from failoverd.observability import log
 from failoverd.observability.metrics import Metrics
+from failoverd.observability.report import Number
 from failoverd.observability.status import status_document
 
 LAG_EVERY_S = 1.0
@@ -47,6 +49,7 @@ class Fleet:
         self._path = path
         self._journal = journal
         self._metrics = metrics
+        self._incidents = Incidents(journal)
         self._lag = LoopLag()
         self._renewed: dict[str, Renewal] = {}
         self.supervisors: dict[str, Supervisor] = {
@@ -168,29 +171,15 @@ class Fleet:
     def metrics(self) -> bytes:
         return self._metrics.exposition()
 
-    def _told(self, cluster: str, epoch: int) -> list[tuple[WallTime, Entry]]:
-        return [(one.at, one.entry) for one in self._journal.entries(cluster, epoch)]
-
     def incidents(self, cluster: str) -> list[dict[str, Any]]:
         """Newest first, a line each."""
-        begun = [
-            report.summary(cluster, epoch, self._told(cluster, epoch))
-            for epoch in self._journal.incidents(cluster)
-        ]
-        left = [
-            report.summary(cluster, None, [(one.at, one.entry)])
-            for one in self._journal.decisions(cluster)
-        ]
-        return sorted([*begun, *left], key=lambda one: str(one["began"]), reverse=True)
+        return self._incidents.listed(cluster)
 
-    def incident(self, cluster: str, epoch: int) -> dict[str, Any] | None:
-        told = self._told(cluster, epoch)
-        return report.document(cluster, epoch, told) if told else None
+    def incident(self, cluster: str, number: Number) -> dict[str, Any] | None:
+        return self._incidents.document(cluster, number)
 
-    def incident_report(self, cluster: str, epoch: int) -> str | None:
-        """Markdown, for people."""
-        told = self._told(cluster, epoch)
-        return report.markdown(cluster, epoch, told) if told else None
+    def incident_report(self, cluster: str, number: Number, form: str) -> str | None:
+        return self._incidents.text(cluster, number, form)
 
     # Observer: what every step is turned into.
 
@@ -200,32 +189,33 @@ class Fleet:
         policy = self.supervisors[cluster].policy
         self._metrics.stepped(cluster, before, event, after, clock.now(), policy)
         log.step_logged(cluster, before, event, after, entry)
-        if entry is not None and entry.of_incident is not None:
-            earlier = entry.of_incident
-            self._journal.in_background(lambda: self._report(cluster, earlier, say=True))
-        if entry is not None and (entry.split or entry.divergence is not None):
-            number = number_of(before, event, after)
-            if number is not None:
-                ended = bool(before.split) and not after.split
-                self._journal.in_background(lambda: self._report(cluster, number, say=ended))
-            return
-        over = before.incident is not None and after.incident is None
-        confirmed = isinstance(after.state, Settling) and not isinstance(before.state, Settling)
-        if before.incident is not None and (over or confirmed):
-            epoch = before.incident.epoch
-            self._journal.in_background(lambda: self._report(cluster, epoch, say=over))
+        if entry is not None and entry.kind is not EntryKind.KNOWLEDGE:
+            self._incidents.changed(cluster)
+            self._reported(cluster, before, event, after, entry)
 
-    def _report(self, cluster: str, epoch: int, *, say: bool) -> None:
-        """Off the loop. A report that cannot be written is said, and stops nothing."""
-        directory = self._journal.directory / "reports"
-        try:
-            told = self._told(cluster, epoch)
-            file = report.write(directory, cluster, epoch, told)
-        except (OSError, JournalError) as error:
-            log.logger().error(f"the incident report could not be written: {error}")
+    def _reported(
+        self, cluster: str, before: Machine, event: Event, after: Machine, entry: Entry
+    ) -> None:
+        """Reports are written anew where a step tells more, and at the end of what they tell."""
+        number = number_of(before, event, after)
+        if number is None:
+            doubted = isinstance(before.state, Suspect) and not isinstance(after.state, Suspect)
+            if doubted or entry.outcome is not None:
+                self._incidents.write_latest_doubt_soon(cluster)
             return
-        if say:
-            log.logger().info(f"incident report: {file}", cluster=cluster, incident=epoch)
+        if entry.of_incident is not None:
+            self._incidents.write_soon(cluster, number, say=True)
+        elif entry.split or entry.divergence is not None:
+            ended = bool(before.split) and not after.split
+            self._incidents.write_soon(cluster, number, say=ended)
+        elif before.incident is None:
+            if after.incident is None:
+                self._incidents.write_soon(cluster, number, say=False)
+        else:
+            over = after.incident is None
+            confirmed = isinstance(after.state, Settling) and not isinstance(before.state, Settling)
+            if over or confirmed:
+                self._incidents.write_soon(cluster, number, say=over)
 
     def probed(self, cluster: str, report: NodeReport) -> None:
         self._metrics.probed(cluster, report, self.supervisors[cluster].machine)

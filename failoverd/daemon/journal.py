@@ -34,6 +34,7 @@ from failoverd.daemon.journal_file import (
     transaction,
 )
 from failoverd.record.codec import VERSION, RecordError, dumps, loads
+from failoverd.record.doubts import Doubt, Numbered, doubts
 from failoverd.record.record import Record, Told
 
 DEADLINE_S = 2.0
@@ -157,14 +158,18 @@ class Journal:
         )
         return tuple(epoch for (epoch,) in rows)
 
-    def decisions(self, cluster: str, limit: int = 100) -> tuple[Told, ...]:
-        """What was called for and not begun (refused, or left to others); newest first."""
+    def doubts(self, cluster: str, limit: int = 2000) -> tuple[Doubt, ...]:
+        """False alarms, refusals and what was left to others, oldest first."""
         rows = self._select(
-            f"{_READ} AND incident = 0 AND json_extract(entry, '$.outcome') IS NOT NULL"
+            "SELECT id, version, at, epoch, entry, NULL, NULL, incident FROM records"
+            " WHERE cluster = :cluster AND (entry LIKE '%\"suspect\"%' OR"
+            " (incident = 0 AND entry NOT LIKE '%\"outcome\":null%'))"
             " ORDER BY id DESC LIMIT :limit",
             {"cluster": cluster, "limit": limit},
         )
-        return tuple(self._told(cluster, row) for row in rows)
+        return doubts(
+            [Numbered(row[0], bool(row[7]), self._told(cluster, row[:7])) for row in reversed(rows)]
+        )
 
     def transitions(self, cluster: str) -> Mapping[tuple[str, str, str], int]:
         """Counted since the journal began, by state left, state entered and trigger.

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from failoverd.observability.report import Number
+
+DIGITS = 18
 MANY_CLUSTERS = 10
 """Above this, an exposition takes longer than the event loop should wait."""
 
@@ -20,8 +23,8 @@ class Source(Protocol):
     def ready(self, cluster: str) -> bool: ...
     def metrics(self) -> bytes: ...
     def incidents(self, cluster: str) -> Sequence[Mapping[str, Any]]: ...
-    def incident(self, cluster: str, epoch: int) -> Mapping[str, Any] | None: ...
-    def incident_report(self, cluster: str, epoch: int) -> str | None: ...
+    def incident(self, cluster: str, number: Number) -> Mapping[str, Any] | None: ...
+    def incident_report(self, cluster: str, number: Number, form: str) -> str | None: ...
 
 
 SOURCE = web.AppKey("source", Source)
@@ -40,7 +43,7 @@ def application(source: Source) -> web.Application:
             web.get("/api/v1/clusters", _clusters),
             web.get("/api/v1/clusters/{cluster}", _cluster),
             web.get("/api/v1/clusters/{cluster}/incidents", _incidents),
-            web.get("/api/v1/clusters/{cluster}/incidents/{epoch}", _incident),
+            web.get("/api/v1/clusters/{cluster}/incidents/{number}", _incident),
             web.get("/clusters/{cluster}/nodes/{node}/{role:primary|replica}", _role),
             web.get("/{role:primary|replica}/{node}", _role),
         ]
@@ -107,22 +110,34 @@ async def _cluster(request: web.Request) -> web.Response:
 
 
 async def _incidents(request: web.Request) -> web.Response:
-    found = request.app[SOURCE].incidents(cluster_of(request))
+    cluster = cluster_of(request)
+    found = await asyncio.to_thread(request.app[SOURCE].incidents, cluster)
     return web.json_response({"incidents": list(found)})
 
 
+_FORMS = {"markdown": "text/markdown", "svg": "image/svg+xml"}
+
+
 async def _incident(request: web.Request) -> web.Response:
-    cluster, text = cluster_of(request), request.match_info["epoch"]
-    if not text.isdecimal():
-        raise web.HTTPNotFound(reason="an incident has a number")
-    if request.query.get("format") == "markdown":
-        markdown = request.app[SOURCE].incident_report(cluster, int(text))
-        if markdown is not None:
-            return web.Response(text=markdown, content_type="text/markdown")
-    found = request.app[SOURCE].incident(cluster, int(text))
+    source, cluster = request.app[SOURCE], cluster_of(request)
+    number = _number(request.match_info["number"])
+    form = request.query.get("format", "json")
+    if form in _FORMS:
+        text = await asyncio.to_thread(source.incident_report, cluster, number, form)
+        if text is not None:
+            return web.Response(text=text, content_type=_FORMS[form])
+    found = await asyncio.to_thread(source.incident, cluster, number)
     if found is None:
-        raise web.HTTPNotFound(reason=f"there is no incident {text}")
+        raise web.HTTPNotFound(reason=f"there is no incident {number}")
     return web.json_response(found)
+
+
+def _number(text: str) -> Number:
+    if text.isdecimal() and len(text) < DIGITS:
+        return int(text)
+    if text[:1] == "s" and text[1:].isdecimal() and len(text) < DIGITS:
+        return text
+    raise web.HTTPNotFound(reason="an incident has a number, what never became one s and a number")
 
 
 async def _role(request: web.Request) -> web.Response:

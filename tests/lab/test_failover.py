@@ -93,8 +93,9 @@ def test_the_report_proves_each_line_of_the_manual_procedure(lab):
     assert '"duration_s"' in runs
     history = lab.monitor.failoverd("history").stdout
     assert "pg2" in history
-    files = [file.name for file in (lab.monitor.state / "reports").iterdir()]
-    assert sorted(files) == ["main-1.json", "main-1.md"]
+    files = [file.name for file in (lab.monitor.state / "reports").glob("main-1.*")]
+    assert sorted(files) == ["main-1.json", "main-1.md", "main-1.svg"]
+    assert "promoting" in lab.monitor.failoverd("report", "--svg").stdout
 
 
 def test_where_the_role_may_not_promote_the_owner_of_the_data_directory_does(lab):
@@ -133,6 +134,11 @@ def test_a_primary_that_answers_again_before_the_threshold_is_left_alone(lab):
     assert w.pg2.in_recovery
     assert not (w.pg1.data / "standby.signal").exists()
     assert w.ledger.check(w.pg1).lost == ()
+    (alarm,) = json.loads(lab.monitor.failoverd("history", "--json").stdout)
+    assert alarm["outcome"] == "false_alarm"
+    report = lab.monitor.failoverd("report", alarm["id"]).stdout
+    assert report.startswith(f"# False alarm {alarm['id']} of cluster main")
+    assert "pg1: a fresh connection: timed_out" in report
 
 
 def test_a_primary_that_only_the_monitor_cannot_reach_is_left_alone(lab):

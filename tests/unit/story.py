@@ -198,6 +198,15 @@ class Story:
             self.sees(dead(PG1, self.rounds, self.at), standby)
         return self
 
+    def stumbles(self) -> Story:
+        """The primary does not answer in one round, and its host says that it runs."""
+        self.rounds += 1
+        self.at += 1
+        silent = look(Outcome.TIMED_OUT, self.at, "no answer")
+        primary = replace(well(PG1, self.rounds, self.at), held=silent, fresh=silent, server=None)
+        self.sees(primary, well(PG2, self.rounds, self.at))
+        return self
+
     def answers(self, *results: type, limit: int = 30) -> Story:
         """Answer what is asked, until nothing is; `results` replace the good answers."""
         other = {kind.__name__: kind for kind in results}

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from failoverd.core.events import DivergenceMeasured, Event, OperatorAdopts, OperatorPause, Replied
-from failoverd.core.incident import describe, number_of
+from failoverd.core.incident import describe
 from failoverd.core.model import Epoch
+from failoverd.core.numbering import number_of
 from failoverd.observability import log, parted, report
 from failoverd.observability.metrics import Metrics
 from failoverd.observability.status import status_document

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -15,8 +17,13 @@ from failoverd.core.events import (
     StillAlive,
 )
 from failoverd.core.machine import effects
+from failoverd.core.numbering import number_of
 from failoverd.observability import report
-from tests.unit.story import PG1, Story, failover
+from failoverd.record.doubts import Numbered, doubts
+from failoverd.record.record import Told
+from tests.unit.story import PG1, PG2, POLICY, Story, failover
+
+NEVER = {PG1: POLICY.nodes[PG1], PG2: POLICY.nodes[PG2]}
 
 
 def told(story):
@@ -55,7 +62,7 @@ def test_each_line_of_the_procedure_is_done_or_says_why_not(succeeded):
         "The new primary's own log says so": True,
         "A new timeline and a committed write were seen": True,
         "Applications were sent over": False,
-        "Other standbys follow the new primary": False,
+        "Other standbys follow the new primary": True,
         "The old primary is a standby again": False,
     }
     assert (
@@ -63,6 +70,7 @@ def test_each_line_of_the_procedure_is_done_or_says_why_not(succeeded):
         == "salvage: not configured"
     )
     assert lines["Applications were sent over"][1] == "redirect: not configured"
+    assert lines["Other standbys follow the new primary"][1] == "there is no other standby"
 
 
 def test_before_it_has_been_tried_nothing_is_called_not_configured(succeeded):
@@ -148,11 +156,11 @@ def fields(entry):
     return {name: getattr(entry, name) for name in entry.__dataclass_fields__}
 
 
-def test_both_forms_are_written_whole_for_their_owner_alone(tmp_path, succeeded):
+def test_all_forms_are_written_whole_for_their_owner_alone(tmp_path, succeeded):
     file = report.write(tmp_path / "reports", "main.eu", 7, succeeded)
     assert file.name == "main.eu-7.md"
     names = sorted(one.name for one in file.parent.iterdir())
-    assert names == ["main.eu-7.json", "main.eu-7.md"]
+    assert names == ["main.eu-7.json", "main.eu-7.md", "main.eu-7.svg"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert json.loads(file.with_name("main.eu-7.json").read_text())["id"] == 7
 
@@ -161,3 +169,94 @@ def test_a_report_written_again_replaces_the_first(tmp_path, succeeded):
     report.write(tmp_path, "main", 1, succeeded[:3])
     file = report.write(tmp_path, "main", 1, succeeded)
     assert file.read_text() == report.markdown("main", 1, succeeded)
+
+
+def kept(story):
+    """As the journal numbers what never became an incident."""
+    rows = [
+        Numbered(n, number_of(before, event, after) is not None, Told(now.wall, entry))
+        for n, (before, event, after, entry, now) in enumerate(story.steps)
+        if entry is not None
+    ]
+    return [[(one.at, one.entry) for one in doubt.told] for doubt in doubts(rows)]
+
+
+def false_alarm():
+    return Story().all_well().stumbles().all_well()
+
+
+def test_a_primary_that_was_well_again_by_itself_is_a_false_alarm_with_a_report():
+    (rows,) = kept(false_alarm())
+    assert report.outcome(rows) == "false_alarm"
+    text = report.markdown("main", "s7", rows)
+    assert text.startswith("# False alarm s7 of cluster main: false_alarm")
+    assert "pg1: a fresh connection: timed_out (no answer), 0.01 s before" in text
+    assert "The procedure" not in text
+    assert "Nothing was done." in text
+
+
+def test_a_suspicion_that_is_not_over_is_under_way():
+    (rows,) = kept(Story().all_well().stumbles())
+    assert report.outcome(rows) == "under_way"
+
+
+def test_a_suspicion_that_became_a_failover_is_told_there_alone():
+    assert kept(failover()) == []
+
+
+def test_a_failover_that_was_called_for_and_not_begun_has_a_report_with_its_reason():
+    story = Story().all_well(1)
+    story.policy = replace(POLICY, nodes={n: replace(p, never=True) for n, p in NEVER.items()})
+    story.all_well().primary_dies()
+    (rows,) = kept(story)
+    assert report.outcome(rows) == "refused"
+    assert report.markdown("main", "s9", rows).startswith("# Refusal s9")
+    assert "no_candidate" in rows[-1][1].sentence
+
+
+def test_what_is_to_be_done_next_is_no_more_than_what_is_left():
+    rows = told(failover())
+    text = "\n".join(report.document("main", 1, rows)["next"])
+    assert "See that applications reach the new primary" in text
+    assert "The old primary is fenced and guarded" in text
+    assert "every other standby" not in text
+    back = replace(rows[-1][1], answer="Rejoined", sentence="pg1 streams from pg2", outcome=None)
+    text = "\n".join(report.document("main", 1, [*rows, (rows[-1][0], back)])["next"])
+    assert "The old primary is fenced" not in text
+
+
+def test_the_picture_is_well_formed_and_names_every_state_node_and_milestone(succeeded):
+    drawing = ET.fromstring(report.drawn("main", 1, succeeded))
+    words = "\n".join(drawing.itertext())
+    for state in ("suspect", "fencing", "electing", "salvaging", "promoting", "confirming"):
+        assert state in words, state
+    assert "pg1" in words
+    assert "proved: pg1 is fenced" in words
+    assert "confirmed: pg2 is the primary" in words
+
+
+def test_nothing_of_the_picture_lies_outside_of_it(succeeded):
+    drawing = ET.fromstring(report.drawn("main", 1, succeeded))
+    width, height = (float(number) for number in drawing.get("viewBox").split()[2:])
+    for shape in drawing.iter("{http://www.w3.org/2000/svg}rect"):
+        left, top = float(shape.get("x", 0)), float(shape.get("y", 0))
+        assert left >= 0
+        assert top >= 0
+        assert left + float(shape.get("width")) <= width + 2
+        assert top + float(shape.get("height")) <= height
+
+
+def test_a_picture_holds_what_a_server_said_and_nothing_that_it_could_run():
+    rows = told(failover())
+    evil = replace(rows[2][1], sentence="<script>alert(1)</script> & more", answer="Fenced")
+    text = report.drawn("main", 1, [*rows[:2], (rows[2][0], evil), *rows[3:]])
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_rejoin_of_hours_leaves_the_procedure_its_room():
+    rows = told(failover())
+    late = replace(rows[-1][1], answer="Rejoined", sentence="pg1 streams from pg2", outcome=None)
+    assert report.drawn("main", 1, [*rows, (rows[-1][0] + 7200, late)]) == report.drawn(
+        "main", 1, rows
+    )

@@ -229,7 +229,7 @@ def test_what_could_not_be_counted_is_tried_again_later_and_more_and_more_rarely
 
 
 def test_a_count_of_a_failovers_old_primary_is_kept_under_that_failover():
-    from failoverd.core.incident import number_of  # noqa: PLC0415
+    from failoverd.core.numbering import number_of  # noqa: PLC0415
 
     daemon = isolated(FENCES).sees(healthy(), NEW)
     number = daemon.machine.split
