@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from failoverd.core.calibration import same_start
 from failoverd.core.dead_man import FIRED, FIRES_WITHIN_S, ArmedFor, Arming, Phase
 from failoverd.core.decision import terms_of
 from failoverd.core.diagnosis import FINE, Diagnosis
@@ -28,7 +29,6 @@ from failoverd.core.events import (
     Observed,
     Replied,
 )
-from failoverd.core.memory import same_start
 from failoverd.core.model import Epoch, Guard, Instant, NodeName, ServerFacts
 from failoverd.core.operator import beside, in_procedure, mode_of
 from failoverd.core.outlook import rules_in_the_way

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from failoverd.core.calibration import Calibration, calibrating
 from failoverd.core.model import (
     SILENT,
     SPOKE,
@@ -31,17 +32,6 @@ from failoverd.core.replaying import Replay, replaying
 from failoverd.core.replication import Receiver, Slot, lasting
 from failoverd.core.simultaneous import writing_since
 from failoverd.core.waited_for import Keeping
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """In this boot, as this user, the host's look has seen this very server alive."""
-
-    boot_id: str
-    user: str
-    directory_identity: str
-    postmaster_pid: int
-    postmaster_started: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,33 +123,14 @@ def answered_writable(report: NodeReport) -> bool:
 
 
 def _remember_host(memory: Memory, report: NodeReport) -> Memory:
+    calibrations = calibrating(memory.calibrations, report)
+    if calibrations is not memory.calibrations:
+        memory = replace(memory, calibrations=calibrations)
     facts = report.host.facts
     if facts is None:
         return memory
     memory = replace(memory, highest_epoch=max(memory.highest_epoch, facts.epoch))
-    memory = _remember_other_manager(memory, report, facts.other_manager)
-    server = report.server
-    pids = {pid for pid, _ in facts.processes}
-    if (
-        server is None
-        or server.system_identifier != facts.system_identifier
-        or server.backend_pid not in pids
-        or facts.postmaster_pid is None
-        or facts.postmaster_pid not in pids
-        or not facts.listener
-        or not same_start(server.postmaster_started, facts.postmaster_started)
-    ):
-        return memory
-    calibration = Calibration(
-        boot_id=facts.boot_id,
-        user=facts.user,
-        directory_identity=facts.directory_identity,
-        postmaster_pid=facts.postmaster_pid,
-        postmaster_started=facts.postmaster_started,
-    )
-    if memory.calibrations.get(report.name) == calibration:
-        return memory
-    return replace(memory, calibrations={**memory.calibrations, report.name: calibration})
+    return _remember_other_manager(memory, report, facts.other_manager)
 
 
 def _remember_other_manager(memory: Memory, report: NodeReport, found: str) -> Memory:
@@ -169,14 +140,6 @@ def _remember_other_manager(memory: Memory, report: NodeReport, found: str) -> M
         return memory
     others = {n: one for n, one in memory.other_managers.items() if n != report.name}
     return replace(memory, other_managers={**others, **({report.name: found} if found else {})})
-
-
-def same_start(by_sql: str, by_host: str) -> bool:
-    """Both are seconds of the same host's clock; postmaster.pid is written up to 1 s apart."""
-    try:
-        return abs(int(by_sql) - int(by_host)) <= 1
-    except ValueError:
-        return False
 
 
 def _remember_standby(memory: Memory, report: NodeReport, policy: Policy) -> Memory:

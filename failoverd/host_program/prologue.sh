@@ -96,7 +96,17 @@ read_now() {
 }
 
 # SQL from standard input, as the owner over the Unix socket; rows and errors on standard output.
+# Whoever answers on that port must be of the cluster of the data directory.
 sql() {
+	{
+		printf "select case when '%s' not in ('', system_identifier::text)
+			then (system_identifier || ', another cluster, answers on this port')::int end
+			from pg_control_system() \\\\gset stranger_\n" "${SYSTEM_IDENTIFIER-}"
+		cat
+	} | sql_of_anybody
+}
+
+sql_of_anybody() {
 	# shellcheck disable=SC2086 # a prefix of words
 	PGCONNECT_TIMEOUT=2 timeout -k 1 10 $FD_become "$FD_bin_dir/psql" -X -q -A -t -v ON_ERROR_STOP=1 \
 		-h "$FD_socket_dir" -p "$FD_port" -U "$FD_superuser" -d postgres -f - 2>&1

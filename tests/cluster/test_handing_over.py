@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from failoverd.config.grants import grants
+from failoverd.core.calibration import Calibration
 from failoverd.core.effects import Retire, SetSynchronous
 from failoverd.core.events import EffectFailed, Retired, SynchronousSet
-from failoverd.core.memory import Calibration
 from failoverd.core.model import Epoch, NodeName, Timeline
 from failoverd.demo import postgres
 from failoverd.effect.retire import retire

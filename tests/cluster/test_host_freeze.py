@@ -1,5 +1,7 @@
 """Freezing, thawing and promoting a real standby through its host, on every major version here."""
 
+import os
+
 import pytest
 
 from failoverd.demo import postgres
@@ -117,6 +119,26 @@ async def test_thawing_what_is_not_frozen_changes_nothing(standby):
     answer = await ask_about(standby).act("thaw", **unset)
     assert (answer.exit_status, answer.field("verdict")) == (0, "not_frozen")
     assert auto_conf(standby) == before
+
+
+async def test_a_standby_of_another_cluster_on_the_port_that_was_configured_is_left_alone(
+    ground, room, standby, running
+):
+    other = ground.server("other", room)
+    postgres.initdb(other)
+    postgres.write_settings(other)
+    postgres.start(running(other))
+    postgres.stop(other)
+    signal_file, owner = other.data_dir / "standby.signal", other.data_dir.stat()
+    signal_file.touch()
+    os.chown(signal_file, owner.st_uid, owner.st_gid)
+    postgres.start(other)
+    before = auto_conf(other)
+    there = {"port": str(other.port), "socket_dir": str(other.socket_dir)}
+    frozen = await ask_about(standby).act("freeze", **there)
+    assert "another cluster" in frozen.field("reason")
+    assert not frozen.done
+    assert auto_conf(other) == before
 
 
 async def test_a_primary_is_never_frozen(primary):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from failoverd.core.diagnosis import Diagnosis
+from failoverd.core.events import Observed
 from failoverd.core.memory import observe
 from failoverd.core.model import (
     ClusterView,
@@ -26,6 +28,7 @@ from tests.unit.vocabulary import (
     dead,
     gone,
     healthy,
+    host,
     hung,
     says,
     streaming,
@@ -123,6 +126,24 @@ def test_a_host_is_calibrated_once_it_has_seen_the_server_that_sql_sees():
     foreign = replace(healthy()(PG1, 1.0), server=None)
     blank = replace(watching().machine.memory, calibrations={})
     assert not observe(blank, ClusterView({PG1: foreign}), PAIR).calibrations
+
+
+def test_a_look_at_a_directory_on_which_the_server_no_longer_runs_finds_nothing_dead():
+    daemon = watching()
+    elsewhere = replace(healthy(postmaster_started="1700000900")(PG1, 104.0), host=host(104.0))
+    daemon.happens(Observed(ClusterView({PG1: elsewhere, PG2: streaming()(PG2, 104.0)})))
+    daemon.sees(dead(), cut_off(), after=2).sees(dead(), cut_off())
+    assert daemon.machine.diagnosis is Diagnosis.UNCLEAR
+
+
+def test_a_server_that_was_started_anew_is_calibrated_by_the_next_look_at_its_host():
+    daemon = watching().sees(healthy(postmaster_started="1700000900"), streaming())
+    assert PG1 not in daemon.machine.memory.calibrations
+    again = healthy(postmaster_started="1700000900")(PG1, 105.0)
+    facts = replace(again.host.facts, postmaster_started="1700000900")
+    again = replace(again, host=replace(again.host, facts=facts))
+    daemon.happens(Observed(ClusterView({PG1: again, PG2: streaming()(PG2, 105.0)})))
+    assert daemon.machine.memory.calibrations[PG1].postmaster_started == "1700000900"
 
 
 def test_the_highest_epoch_of_any_host_is_remembered():

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 
+from failoverd.core.calibration import Calibration
 from failoverd.core.effects import Fence
-from failoverd.core.memory import Calibration
 from failoverd.core.model import (
     ControlState,
     Evidence,
