@@ -64,6 +64,9 @@ class Fleet:
         self._metrics.seed(
             name, policy, self._journal.transitions(name), self._journal.failovers(name)
         )
+        last = self._incidents.latest(name)
+        if last is not None:
+            self._metrics.latest(name, last["id"], last["trigger"], last["outcome"])
         return Supervisor(
             name,
             policy,

@@ -46,6 +46,12 @@ class Incidents:
                 self._listed[cluster] = (now, found)
             return found
 
+    def latest(self, cluster: str) -> dict[str, Any] | None:
+        """The line of the last failover or switchover; None before the first."""
+        for epoch in self._journal.incidents(cluster, 1):
+            return report.summary(cluster, epoch, self.told(cluster, epoch))
+        return None
+
     def _list(self, cluster: str) -> list[dict[str, Any]]:
         begun = [
             report.summary(cluster, epoch, self.told(cluster, epoch))

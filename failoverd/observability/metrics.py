@@ -58,6 +58,7 @@ from failoverd.core.states import (
 from failoverd.core.target import TargetJob, leads
 from failoverd.core.wal_answers import LossMeasured, Salvaged
 from failoverd.observability.log import lines_dropped
+from failoverd.observability.next_steps import UNDER_WAY
 from failoverd.observability.series import Series
 from failoverd.observability.status import lag_bytes
 
@@ -283,9 +284,12 @@ class Metrics:
         if before.incident is None and after.incident is not None:
             doubt = before.memory.doubt or after.memory.doubt
             self._began[cluster] = now.monotonic if doubt is None else doubt.since
+            self.latest(cluster, after.incident.epoch, after.incident.trigger, UNDER_WAY)
         outcome = outcome_of(before, event, after)
         if outcome is None:
             return
+        if before.incident is not None:
+            self.latest(cluster, before.incident.epoch, before.incident.trigger, outcome)
         s.failovers.labels(cluster, trigger_of(before, event, after), outcome).inc()
         began = self._began.pop(cluster, None)
         loss = loss_of(before, after)
@@ -294,6 +298,12 @@ class Metrics:
             s.wal_lost_exact.labels(cluster).set(loss.proven)
         if outcome is IncidentOutcome.SUCCEEDED and began is not None:
             s.failover_duration.labels(cluster).observe(max(0.0, now.monotonic - began))
+
+    def latest(self, cluster: str, incident: int, trigger: str, outcome: str) -> None:
+        """The incident that the info metric leads to; the one before it is forgotten."""
+        family = self._all.last_incident
+        family.remove_by_labels({"cluster": cluster})
+        family.labels(cluster, str(incident), trigger, outcome).set(1)
 
     def probed(self, cluster: str, report: NodeReport, m: Machine) -> None:
         """What one round of looks found."""

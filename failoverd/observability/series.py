@@ -126,6 +126,12 @@ class Series:
             "last_failover_timestamp_seconds",
             "When the last failover was confirmed (Unix time); 0: never.",
         )
+        self.last_incident = self._gauge(
+            "last_incident_info",
+            "1 for the latest incident: its number, for `failoverd report`, and how it ended"
+            " (`under_way`: not yet). One series a cluster; absent before the first.",
+            "incident", "trigger", "outcome",
+        )  # fmt: skip
         self.wal_lost = self._gauge(
             "wal_lost_bytes",
             "WAL lost by the last failover: exactly, where `failoverd_wal_lost_exact` is 1, else"
@@ -276,9 +282,7 @@ _HEAD = (
     "the start at 0, so that `increase()` sees the first event. `cluster` is on all but the",
     "daemon's own. Beside these come the usual `process_*` and `python_info`.",
     "",
-    "Worth an alert: `failoverd_ready == 0`, any `failoverd_blocked == 1`,",
-    '`failoverd_node_job{job="quarantined"} == 1` (the old primary waits to be rebuilt),',
-    "`increase(failoverd_failovers_total[5m]) > 0`, and that the scrape itself fails.",
+    "[monitoring.md](monitoring.md) has alerts on them, what to do about each, and a dashboard.",
     "",
     "| name | type | labels | meaning |",
     "|---|---|---|---|",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failoverd.config.load import load
@@ -364,6 +364,7 @@ PLACES = [
 ]
 
 
+@settings(deadline=None)
 @given(ANYTHING, st.sampled_from(PLACES))
 def test_whatever_stands_in_place_of_a_value_is_taken_or_told(thing, place):
     data = {"clusters": {"main": yaml.safe_load(SHORT)["clusters"]["main"]}, "daemon": {}}

@@ -77,6 +77,7 @@ def test_every_documented_series_exists_before_anything_happened():
         "failoverd_wal_at_risk_bytes",
         "failoverd_diverged_commits",
         "failoverd_diverged_wal_bytes",
+        "failoverd_last_incident_info",
     }
     for line in DOCUMENT.read_text().splitlines():
         if line.startswith("| `failoverd_"):
@@ -218,3 +219,28 @@ def test_readiness_is_one_only_where_nothing_is_in_the_way():
     metrics = told(story)
     assert value(metrics, "failoverd_ready") == 0
     assert value(metrics, "failoverd_paused") == 1
+
+
+def incidents(metrics):
+    return [
+        dict(labels)
+        for (name, labels), amount in served(metrics).items()
+        if name == "failoverd_last_incident_info" and amount == 1
+    ]
+
+
+def test_the_latest_incident_is_named_and_no_other():
+    metrics = told(Story().all_well().primary_dies())
+    assert [(one["incident"], one["outcome"]) for one in incidents(metrics)] == [("1", "under_way")]
+    metrics = told(failover())
+    assert [(one["incident"], one["outcome"]) for one in incidents(metrics)] == [("1", "succeeded")]
+    metrics.latest("main", 2, "switchover", "cancelled")
+    assert [one["incident"] for one in incidents(metrics)] == ["2"]
+
+
+def test_a_thousand_failovers_leave_no_more_series_than_one():
+    metrics = told(failover())
+    before = len(served(metrics))
+    for number in range(2, 1002):
+        metrics.latest("main", number, "automatic", "succeeded")
+    assert len(served(metrics)) == before
