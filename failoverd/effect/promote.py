@@ -16,13 +16,15 @@ from failoverd.effect.fence.power_off import still_off
 from failoverd.effect.last_look import ROLE, serves
 from failoverd.effect.readers import Readers
 from failoverd.effect.synchronous import put
-from failoverd.effect.world import Node, Runs, World, act_now, open_session, why
+from failoverd.effect.world import Node, Runs, World, act, clock_in, look, open_session, why
 from failoverd.transport.postgres import SqlSession
 
 LOOK_EVERY_S = 0.005
 ASK_EVERY_S = 0.1
 MAY_NOT = "(42501)"
 """The role lacks the right. Source: PostgreSQL documentation, "PostgreSQL Error Codes"."""
+MAYBE_ASKED = "maybe_asked"
+"""What a host says whose pg_ctl failed, perhaps after it had asked."""
 RECOVERY_IS_OVER = "(55000)"
 """What pg_promote says where recovery ended after its own guard had looked."""
 
@@ -102,10 +104,12 @@ async def _ask_until_promoted(
         if answer.ok and not answer.row["in_recovery"]:
             return _promoted(node, runs, began, answer.look)
         if answer.look.outcome is Outcome.MISCONFIGURED and MAY_NOT in answer.look.detail:
-            runs.add_sql(node.name, "pg_promote", answer.look)
-            if not await _promote_by_host(effect, world, node, runs):
-                return EffectFailed("refused", runs.evidence("neither SQL nor host may promote"))
-            accepted = True
+            if not accepted:
+                runs.add_sql(node.name, "pg_promote", answer.look)
+            failed = await _promote_by_host(effect, world, node, runs)
+            if failed is not None and not accepted:
+                return failed
+            accepted = True  # whoever refuses now may have left recovery
         elif not answer.ok and RECOVERY_IS_OVER not in answer.look.detail:
             runs.add_sql(node.name, "pg_promote", answer.look)
             return EffectFailed("no_answer", runs.evidence(f"{answer.look.outcome}: unknown"))
@@ -178,12 +182,24 @@ async def _left_recovery(world: World, session: SqlSession) -> bool:
     return False
 
 
-async def _promote_by_host(effect: Promote, world: World, node: Node, runs: Runs) -> bool:
-    """`pg_ctl promote` as the owner of the data directory, where the role may not pg_promote."""
-    answer = await act_now(world, node, "promote", effect.epoch, {}, world.limits.freeze_s, runs)
-    if not answer.done:
-        runs.done.append(answer.run)
-    return answer.done and not why(answer).startswith("unknown")
+async def _promote_by_host(
+    effect: Promote, world: World, node: Node, runs: Runs
+) -> EffectFailed | None:
+    """`pg_ctl promote` as the owner of the data directory, where the role may not pg_promote.
+
+    Refused is only what was surely not asked: an answer that is lost may come after the act.
+    """
+    seen, facts = await look(world, node, runs)
+    if facts is None:
+        told = f"SQL may not promote, and its host does not answer: {why(seen)}"
+        return EffectFailed("refused", runs.evidence(told))
+    limit_s = world.limits.freeze_s
+    answer = runs.add(await act(world, node, "promote", clock_in(facts), effect.epoch, {}, limit_s))
+    if answer.done:
+        return None
+    refused = answer.outcome is Outcome.OK and answer.field("verdict") != MAYBE_ASKED
+    told = f"SQL may not promote, and by its host: {why(answer)}"
+    return EffectFailed("refused" if refused else "no_answer", runs.evidence(told))
 
 
 def _promoted(node: Node, runs: Runs, began: float, seen: Look) -> Promoted:

@@ -19,6 +19,6 @@ verb_promote() {
 	[ "$allowed" = t ] || finish "$EXIT_NOT_DONE" not_promoted "it is not a standby frozen for epoch $FD_epoch"
 	# shellcheck disable=SC2086 # a prefix of words
 	said=$(timeout -k 1 10 $FD_become "$FD_bin_dir/pg_ctl" -D "$DATA" -W promote 2>&1 </dev/null) ||
-		finish "$EXIT_NOT_DONE" not_promoted "pg_ctl: $(first_line "$said")"
+		finish "$EXIT_NOT_DONE" maybe_asked "pg_ctl: $(first_line "$said")"
 	finish 0 asked ""
 }

@@ -5,10 +5,20 @@ from __future__ import annotations
 from failoverd.core.effects import Promote
 from failoverd.core.events import EffectFailed, Promoted
 from failoverd.core.memory import Memory
-from failoverd.core.model import ClusterView, Epoch, Instant, Look, Lsn, NodeName, Outcome
+from failoverd.core.model import (
+    ClusterView,
+    CommandRun,
+    Epoch,
+    Instant,
+    Look,
+    Lsn,
+    NodeName,
+    Outcome,
+)
 from failoverd.core.policy import StepLimits
 from failoverd.effect import promote
 from failoverd.effect.world import Node, Runs, World
+from failoverd.transport.host import HostAnswer
 from failoverd.transport.postgres import SqlAddress, SqlAnswer
 from tests.unit.vocabulary import PG2, proof
 
@@ -33,9 +43,9 @@ class Session:
         return SqlAnswer(Look(Outcome.OK, self.monotonic(), self.at), known)
 
 
-async def asked(session):
+async def asked(session, on_host=None):
     address = SqlAddress("127.0.0.1", 1, "failoverd", "postgres", lambda: None)
-    node = Node(PG2, None, address, {})
+    node = Node(PG2, on_host, address, {})
     world = World(
         {NodeName("pg2"): node}, Memory(), ClusterView({}), StepLimits(promote_s=0.5),
         session.monotonic, session.monotonic, 1.0,
@@ -56,3 +66,58 @@ async def test_any_other_error_leaves_unknown_what_became_of_the_request():
     done = await asked(Session("InternalServerError: out of memory (53200)", "primary"))
     assert isinstance(done, EffectFailed)
     assert done.reason == "no_answer"
+
+
+MAY_NOT = "InsufficientPrivilegeError: permission denied for function pg_promote (42501)"
+
+
+class OnItsHost:
+    """A host that can be looked at; what becomes of `pg_ctl promote` there is told in order."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    async def call(self, verb, arguments, *, timeout_s):
+        assert timeout_s
+        if verb == "status":
+            return said(node_facts())
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def said(fields, outcome=Outcome.OK, exit_status=0):
+    told = {name: (value,) for name, value in fields.items()}
+    return HostAnswer(outcome, exit_status, told, CommandRun(PG2, "", "", 0.1, exit_status))
+
+
+def node_facts():
+    return {
+        "boot_id": "b", "uptime": "12.50", "user": "postgres", "directory_identity": "8:1",
+        "system_identifier": "7", "control_state": "in archive recovery", "control_timeline": "1",
+        "checkpoint_lsn": "0/1", "postmaster_pid": "10", "postmaster_started": "1",
+        "listener": "yes", "guard": "none", "guard_epoch": "", "epoch": "0",
+    }  # fmt: skip
+
+
+ASKED = said({"verdict": "asked"})
+REFUSED = said({"verdict": "not_promoted", "reason": "it is not frozen"}, exit_status=11)
+PG_CTL_FAILED = said({"verdict": "maybe_asked", "reason": "pg_ctl: no end"}, exit_status=11)
+LOST = said({}, Outcome.LOST, None)
+
+
+async def test_a_request_by_the_host_whose_answer_is_lost_may_have_been_made():
+    for answer in (LOST, PG_CTL_FAILED):
+        done = await asked(Session(MAY_NOT, "standby"), OnItsHost(answer))
+        assert isinstance(done, EffectFailed)
+        assert done.reason == "no_answer"
+
+
+async def test_a_host_that_refuses_once_it_has_been_asked_does_not_take_that_back():
+    done = await asked(Session(MAY_NOT, "standby"), OnItsHost(ASKED, REFUSED))
+    assert isinstance(done, EffectFailed)
+    assert done.reason == "pending"
+
+
+async def test_what_a_host_refuses_at_first_was_not_asked():
+    done = await asked(Session(MAY_NOT, "standby"), OnItsHost(REFUSED))
+    assert isinstance(done, EffectFailed)
+    assert done.reason == "refused"
