@@ -183,7 +183,8 @@ def _promised(
     # Nodes and not names: standbys that share a name are as many as they are.
     promised = {node for node, name in names.items() if requirement.covers(name)}
     listed = promise.synchronous if "*" in requirement.names else requirement.names
-    strangers = {name.lower() for name in listed} - set(names.values()) - {memory.primary.lower()}
+    itself = {memory.primary.lower(), _application_name(memory.primary, memory).lower()}
+    strangers = {name.lower() for name in listed} - set(names.values()) - itself
     words = (
         f"synchronous_standby_names = '{promise.standby_names}' promised every commit to"
         f" {requirement.count} of {', '.join(sorted({*promised, *strangers}))}"

@@ -21,8 +21,11 @@ class Requirement:
 
 
 _LIST = re.compile(
-    r"^\s*(?:(?:first|any)\s+)?(?P<count>\d+)\s*\((?P<names>.*)\)\s*$", re.IGNORECASE
+    r"^\s*(?:(?:first|any)\s+)?(?P<count>\d+)\s*\((?P<names>.*)\)\s*$",
+    re.IGNORECASE | re.DOTALL,
 )
+_NAME = re.compile(r'"((?:[^"]|"")*)"|([^\s,]+)')
+"""In quotes, in which two of them stand for one, or a plain word."""
 
 
 def parse(setting: str) -> Requirement | None:
@@ -31,5 +34,5 @@ def parse(setting: str) -> Requirement | None:
         return None
     match = _LIST.match(setting)
     count, listed = (int(match["count"]), match["names"]) if match else (1, setting)
-    names = tuple(name.strip().strip('"').lower() for name in listed.split(",") if name.strip())
-    return Requirement(count, names)
+    found = (quoted.replace('""', '"') or plain for quoted, plain in _NAME.findall(listed))
+    return Requirement(count, tuple(name.lower() for name in found))

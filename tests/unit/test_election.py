@@ -254,6 +254,13 @@ def test_between_equals_whoever_has_much_less_left_to_replay_comes_first():
     assert elected(cut_off(replayed_lsn=Lsn(HERE - 40))).candidate == PG2
 
 
+def test_the_name_that_the_primary_bore_as_a_standby_is_nobody_to_wait_for():
+    memory = replace(promised("ANY 1 (va, vb)"), application_names={PG1: "va", PG2: "vb"})
+    assert elected(cut_off(), gone(), memory=memory).candidate == PG2
+    unknown = replace(memory, application_names={PG2: "vb"})
+    assert "2 of them must be at hand" in elected(cut_off(), gone(), memory=unknown).refused[PG2]
+
+
 def test_between_equals_whoever_streamed_from_the_primary_itself_comes_first():
     memory = replace(watching(TRIO).machine.memory, upstreams={PG2: PG3})
     election = elected(memory=memory)

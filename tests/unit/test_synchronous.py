@@ -15,6 +15,8 @@ from failoverd.core.synchronous import Requirement, parse
         ("2 (s1, s2, s3)", 2, ("s1", "s2", "s3")),
         ("FIRST 2 (s1, s2, s3)", 2, ("s1", "s2", "s3")),
         ('any 1 ("S1", s2)', 1, ("s1", "s2")),
+        ('ANY 1 ("rack a, s1", "say ""s2""", s3)', 1, ("rack a, s1", 'say "s2"', "s3")),
+        ("FIRST 2 (s1,\n s2, s3)", 2, ("s1", "s2", "s3")),
         ("*", 1, ("*",)),
         ("ANY 2 (*)", 2, ("*",)),
     ],
