@@ -111,7 +111,7 @@ from failoverd.core.switchover import due, goes_back, noted, planned, preparatio
 from failoverd.core.target import owed
 from failoverd.core.upkeep import before_deciding, owed_thaws, upkeep
 from failoverd.core.wal_answers import NotSalvaged, Salvaged
-from failoverd.core.writers import others_write, sole_writable, two_writable
+from failoverd.core.writers import others_write, overtaken, sole_writable, two_writable
 
 TWO_LOOKS_APART_S = 0.2
 """The second of two conclusive looks begins at least this long after the first."""
@@ -218,6 +218,10 @@ def starting(
         return Watching()
     if two_writable(m.view, m.memory) is not None:
         return split(m, now)
+    later = overtaken(m.view, m.memory)
+    if later is not None:
+        advice = "start the later primary; or failoverd adopt NODE, to go on without it"
+        return replace(block(BlockReason.DEMOTED, later, now), advice=advice)
     return s if sole_writable(m.view, m.memory) is None else Watching()
 
 
@@ -473,7 +477,8 @@ def blocked(
     if due:
         s = replace(s, retry_at=Instant(now.monotonic + RETRY_S))
     if m.memory.primary is None:
-        return Starting() if due and two_writable(m.view, m.memory) is None else s
+        disputed = two_writable(m.view, m.memory) or overtaken(m.view, m.memory)
+        return Starting() if due and disputed is None else s
     match s.returns_to:
         case Fencing() as again:
             return fence_pending(s, again, m, p, due=due)

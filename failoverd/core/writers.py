@@ -19,6 +19,27 @@ def sole_writable(view: ClusterView, memory: Memory) -> NodeName | None:
     return writable[0] if len(writable) == 1 else None
 
 
+def overtaken(view: ClusterView, memory: Memory) -> str | None:
+    """Where no timeline is remembered: the one that writes is on an older one than another node.
+
+    Whoever wrote on that one is out of sight, and may be the primary.
+    """
+    name = sole_writable(view, memory)
+    server = None if name is None else view.report(name).server
+    if name is None or server is None or memory.timeline:
+        return None
+    for other in view.others(name):
+        facts = other.host.facts
+        if facts is None or facts.system_identifier != server.system_identifier:
+            continue
+        if facts.control_timeline > server.timeline:
+            return (
+                f"{name} takes writes on timeline {server.timeline}, and {other.name} has seen"
+                f" timeline {facts.control_timeline}: a later primary is out of sight"
+            )
+    return None
+
+
 def writers(view: ClusterView, memory: Memory) -> list[NodeName]:
     """Every node that was seen taking writes at the last look at it."""
     return sorted(report.name for report in _writable(view, memory))

@@ -27,6 +27,7 @@ from failoverd.core.events import (
     FrozenAt,
     NotConfigured,
     OperatorAcknowledges,
+    OperatorAdopts,
     OperatorFailover,
     OperatorVouches,
     Promoted,
@@ -134,6 +135,24 @@ def test_the_only_writable_node_is_the_primary_and_nobody_is_waited_for():
     assert Daemon().sees(dead(), streaming()).state == Starting()
     assert watching().machine.memory.primary == PG1
     assert isinstance(Daemon().sees(healthy(), healthy()).state, Blocked)
+
+
+def on_timeline_two(name, at):
+    """A standby that followed a later primary, which is out of sight."""
+    seen = cut_off()(name, at)
+    facts = replace(seen.host.facts, control_timeline=Timeline(2))
+    return replace(seen, host=replace(seen.host, facts=facts))
+
+
+def test_a_first_start_adopts_nobody_whose_timeline_another_node_has_left_behind():
+    daemon = Daemon(TRIO).sees(healthy(), gone(), on_timeline_two)
+    assert daemon.state.reason is BlockReason.DEMOTED
+    assert "pg3 has seen timeline 2" in daemon.state.why
+    for _ in range(3):
+        daemon.sees(healthy(), gone(), on_timeline_two)
+    assert (daemon.machine.memory.primary, daemon.asks) == (None, ())
+    daemon.told(OperatorAdopts("ada", PG1))
+    assert (daemon.state, daemon.machine.memory.primary) == (Watching(), PG1)
 
 
 def test_a_crash_is_acted_on_at_the_second_look_200_ms_after_the_first_began():
