@@ -5,7 +5,7 @@ BIN := .venv/bin
 AT_ONCE ?= --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types docs explore sim sim-long mutations lab bench bench-salvage bench-switchover bench-once lab-long detection redirect system-packages lock ci clean
+.PHONY: help demo test unit lint types docs explore sim sim-long mutations lab bench bench-salvage bench-switchover bench-once lab-long detection redirect package system-packages lock ci clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -84,10 +84,15 @@ redirect: .venv/ready ## each way of the applications, in every trouble that it 
 	$(BIN)/pytest -m lab tests/lab/test_haproxy.py tests/lab/test_pgbouncer.py \
 	  tests/lab/test_virtual_ip.py tests/lab/test_dns.py tests/lab/test_both_ways.py
 
+package: .venv/ready ## wheel, source archive and Debian package, into dist/
+	packaging/build
+
 lock: ## pin what is tested
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --all-extras --group dev -o requirements.lock pyproject.toml requirements-build.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --no-annotate --constraint requirements.lock --extra dns -o requirements-daemon.lock pyproject.toml
 
 ci: .venv/ready system-packages lint types ## all of it
 	$(MAKE) test

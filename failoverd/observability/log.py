@@ -1,7 +1,7 @@
 """Log lines: structlog, through a bounded queue and one thread.
 
 A full pipe behind standard output must not stop the event loop: lines that do not fit
-are dropped, counted, and said. Under systemd each line begins with its priority.
+are dropped, counted, and said. Under systemd the journal gets each line with its fields.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import logging
 import os
 import queue
 import threading
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -21,6 +23,7 @@ from failoverd.core.incident import Entry, EntryKind
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, Settling, StateName, Suspect, name_of
 from failoverd.core.target import owed
+from failoverd.observability.journald import Journald, fields_of, is_behind
 
 QUEUED = 10_000
 STOP_S = 2.0
@@ -39,24 +42,35 @@ class _Tally:
             self.count += 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    level: str
+    text: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def written(self, *, priorities: bool) -> bytes:
+        prefix = f"<{_PRIORITY[self.level]}>" if priorities else ""
+        lines = "".join(f"{prefix}{line}\n" for line in self.text.splitlines() or [""])
+        return lines.encode(errors="backslashreplace")
+
+
 class _Writer:
     """Its thread alone waits for whoever reads the lines."""
 
-    def __init__(self, descriptor: int, *, priorities: bool) -> None:
+    def __init__(self, descriptor: int, journald: Journald | None) -> None:
         self._descriptor = descriptor
-        self._priorities = priorities
-        self._lines: queue.Queue[bytes | None] = queue.Queue(QUEUED)
+        self._priorities = "JOURNAL_STREAM" in os.environ
+        self._journald = journald
+        self._lines: queue.Queue[_Line | None] = queue.Queue(QUEUED)
         self._unsaid = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    def put(self, level: str, text: str) -> None:
+    def put(self, line: _Line) -> None:
         """Never waits."""
-        prefix = f"<{_PRIORITY[level]}>" if self._priorities else ""
-        lines = "".join(f"{prefix}{line}\n" for line in text.splitlines() or [""])
         try:
-            self._lines.put_nowait(lines.encode(errors="backslashreplace"))
+            self._lines.put_nowait(line)
         except queue.Full:
             self._unsaid += 1
             _dropped.add()
@@ -73,12 +87,18 @@ class _Writer:
         self._over.set()
 
     def _run(self) -> None:
-        while (rest := self._lines.get()) is not None and not self._over.is_set():
+        while (line := self._lines.get()) is not None and not self._over.is_set():
+            journald = self._journald
+            if journald and journald.send(_PRIORITY[line.level], line.text, line.fields):
+                continue
+            rest = line.written(priorities=self._priorities)
             try:
                 while rest:
                     rest = rest[os.write(self._descriptor, rest) :]
             except OSError:
                 _dropped.add()
+        if self._journald is not None:
+            self._journald.close()
 
 
 class _Lines:
@@ -87,20 +107,20 @@ class _Lines:
     def __init__(self, writer: _Writer) -> None:
         self._writer = writer
 
-    def debug(self, text: str) -> None:
-        self._writer.put("debug", text)
+    def debug(self, text: str, fields: Mapping[str, str]) -> None:
+        self._writer.put(_Line("debug", text, fields))
 
-    def info(self, text: str) -> None:
-        self._writer.put("info", text)
+    def info(self, text: str, fields: Mapping[str, str]) -> None:
+        self._writer.put(_Line("info", text, fields))
 
-    def warning(self, text: str) -> None:
-        self._writer.put("warning", text)
+    def warning(self, text: str, fields: Mapping[str, str]) -> None:
+        self._writer.put(_Line("warning", text, fields))
 
-    def error(self, text: str) -> None:
-        self._writer.put("error", text)
+    def error(self, text: str, fields: Mapping[str, str]) -> None:
+        self._writer.put(_Line("error", text, fields))
 
-    def critical(self, text: str) -> None:
-        self._writer.put("critical", text)
+    def critical(self, text: str, fields: Mapping[str, str]) -> None:
+        self._writer.put(_Line("critical", text, fields))
 
 
 class _FromLibraries(logging.Handler):
@@ -119,21 +139,28 @@ _writers: list[_Writer] = []
 def start_logging(level: str, form: str, descriptor: int = 1) -> None:
     """Lines of `level` and above, as JSON or for people, to standard output."""
     stop_logging()
-    writer = _Writer(descriptor, priorities="JOURNAL_STREAM" in os.environ)
+    writer = _Writer(descriptor, Journald() if is_behind(descriptor) else None)
     _writers.append(writer)
     root = logging.getLogger()
     root.handlers = [_FromLibraries()]
     root.setLevel(logging.WARNING)
-    rendering: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    render: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False)]
+        else structlog.dev.ConsoleRenderer(colors=False)
     )
+
+    def rendered(lines: Any, name: str, line: MutableMapping[str, Any]) -> Any:
+        fields = fields_of(line)  # the rendering empties it
+        return (render(lines, name, line),), {"fields": fields}
+
+    tracebacks = [structlog.processors.format_exc_info] if form == "json" else []
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *rendering,
+            *tracebacks,
+            rendered,
         ],
         logger_factory=lambda *_: _Lines(writer),
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level.lower()]),

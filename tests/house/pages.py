@@ -11,6 +11,7 @@ from failoverd.core.diagnosis import ROWS
 from failoverd.core.machine import COMMANDED, transitions
 from failoverd.core.states import StateName, name_of
 from failoverd.observability.metrics import Metrics
+from tests.house.manual import completion, manual
 
 MADE = "\nThis page is made from the source (`make docs`).\n"
 
@@ -79,4 +80,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "diagnoses.md": diagnoses,
     "configuration.md": configuration,
     "metrics.md": lambda: Metrics().documentation(),
+    "../packaging/failoverd.8": manual,
+    "../packaging/completions/failoverd.bash": lambda: completion("bash"),
+    "../packaging/completions/_failoverd": lambda: completion("zsh"),
+    "../packaging/completions/failoverd.fish": lambda: completion("fish"),
 }

@@ -13,6 +13,12 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
 SITE = Path(sys.prefix) / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+SHOWN = {
+    "/opt/python": Path(sys.base_prefix).resolve(),
+    "/opt/failoverd": CHECKOUT,
+    "/opt/site-packages": SITE / "site-packages",
+}
+"""What the command below needs of this machine, by its place inside."""
 INTERPRETER = f"/opt/python/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
 COMMAND = f"""#!/bin/sh
 export LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/failoverd:/opt/site-packages
@@ -70,7 +76,7 @@ def booted(place: Path) -> Iterator[Machine]:
     options = f"lowerdir=/,upperdir={upper},workdir={work}"
     try:
         _run("mount", "-t", "overlay", "overlay", "-o", options, str(root))
-        _install(root)
+        install(root)
         with _container(root, place / "log") as init_pid:
             machine = Machine(root, init_pid)
             _wait_until_running(machine)
@@ -86,28 +92,27 @@ def _run(*command: str) -> None:
     assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
-def _install(root: Path) -> None:
+def install(root: Path) -> None:
+    """As docs/install.md says, with what runs these tests for an environment."""
     command = root / "usr/local/bin/failoverd"
     command.write_text(COMMAND)
     command.chmod(0o755)
-    unit = root / "etc/systemd/system/failoverd.service"
-    shutil.copy(CHECKOUT / "systemd" / "failoverd.service", unit)
+    for unit in (CHECKOUT / "systemd").glob("*.service"):
+        shutil.copy(unit, root / "etc/systemd/system")
+    accounts = root / "usr/lib/sysusers.d/failoverd.conf"
+    shutil.copy(CHECKOUT / "systemd" / "failoverd.sysusers", accounts)
+    _run("systemd-sysusers", f"--root={root}", accounts.name)
     for name in ("opt/python", "opt/failoverd", "opt/site-packages"):
         (root / name).mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
 def _container(root: Path, log: Path) -> Iterator[int]:
-    binds = {
-        Path(sys.base_prefix).resolve(): "/opt/python",
-        CHECKOUT: "/opt/failoverd",
-        SITE / "site-packages": "/opt/site-packages",
-    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["systemd-nspawn", "--register=no", "--keep-unit", "--settings=no", "-D", str(root),
              "-M", f"failoverd-{os.getpid()}", "--private-network", "--console=pipe",
-             "--link-journal=no", *(f"--bind-ro={a}:{b}" for a, b in binds.items()),
+             "--link-journal=no", *(f"--bind-ro={a}:{b}" for b, a in SHOWN.items()),
              "--boot", "--", "systemd.unit=basic.target", "systemd.firstboot=off"],
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip

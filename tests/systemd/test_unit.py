@@ -12,7 +12,6 @@ import pytest
 
 from tests.systemd.machine import CHECKOUT, INTERPRETER, booted
 
-UNIT = CHECKOUT / "systemd" / "failoverd.service"
 CONFIG = """\
 clusters:
   main:
@@ -162,16 +161,82 @@ def give_memory_back(machine):
         machine.run("systemctl", "set-property", "--runtime", "failoverd", "MemoryMax=1G")
 
 
+@pytest.mark.systemd
+def test_members_of_the_group_may_use_the_socket_and_nobody_else(started):
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534"]
+    member = started.run(*as_nobody, "--groups=failoverd", "--", "failoverd", "status")
+    assert "main" in member.stdout
+    other = started.run(*as_nobody, "--clear-groups", "--", "failoverd", "status", check=False)
+    assert other.returncode == 3
+
+
+@pytest.mark.systemd
+def test_usr1_that_cannot_be_followed_is_refused_in_the_journal_and_ends_nothing(started):
+    before = started.show("MainPID")
+    started.run("systemctl", "kill", "--kill-whom=main", "-s", "USR1", "failoverd")
+    wait_for_line(started, "SIGUSR1 was refused")
+    assert started.show("MainPID") == before
+
+
+def wait_for_line(machine, words):
+    deadline = time.monotonic() + 30
+    while words not in machine.journal():
+        assert time.monotonic() < deadline, machine.journal()
+        time.sleep(0.2)
+
+
+OWN_PLACES = """\
+daemon:
+  listen: 127.0.0.1:9188
+  state_dir: /var/lib/failoverd/second
+  control_socket: /run/failoverd-second/control.sock
+"""
+
+
+@pytest.mark.systemd
+def test_a_second_daemon_runs_beside_it_from_the_template(started):
+    etc = Path(started.root) / "etc/failoverd"
+    text = CONFIG.replace("/etc/failoverd/password", "/etc/failoverd/second.password")
+    (etc / "second.yaml").write_text(
+        text.replace("/etc/failoverd/id_ed25519", "/etc/failoverd/second.key") + OWN_PLACES
+    )
+    shutil.copy(etc / "password", etc / "second.password")
+    shutil.copy(etc / "id_ed25519", etc / "second.key")
+    started.run("systemctl", "start", "failoverd@second")
+    for config in ("config", "second"):
+        started.run("failoverd", "-c", f"/etc/failoverd/{config}.yaml", "status")
+    started.run("systemctl", "reload", "failoverd@second")
+    started.run("systemctl", "stop", "failoverd@second")
+    assert started.show("ActiveState") == "active"
+    started.run("test", "-e", "/run/failoverd/control.sock")
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
-def test_the_unit_is_well_formed_and_its_sandbox_tight(tmp_path):
-    unit = tmp_path / "failoverd.service"
-    unit.write_text(UNIT.read_text().replace("/usr/local/bin/failoverd", "/bin/true"))
+@pytest.mark.parametrize("name", ["failoverd.service", "failoverd@.service"])
+def test_the_unit_is_well_formed_and_its_sandbox_tight(tmp_path, name):
+    unit = tmp_path / name
+    text = (CHECKOUT / "systemd" / name).read_text()
+    unit.write_text(
+        text.replace("=failoverd run", "=/bin/true").replace("=failoverd ", "=/bin/true ")
+    )
     verified = subprocess.run(
         ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
     )
-    assert verified.returncode == 0, verified.stderr
+    assert (verified.returncode, verified.stderr) == (0, "")
     judged = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert judged.returncode == 0, judged.stdout
+
+
+def test_both_units_have_the_same_sandbox():
+    one, template = (
+        {
+            line.partition("=")[0]: line
+            for line in (CHECKOUT / "systemd" / name).read_text().splitlines()
+            if "failoverd" not in line and not line.startswith(("#", "Description="))
+        }
+        for name in ("failoverd.service", "failoverd@.service")
+    )
+    assert one == template

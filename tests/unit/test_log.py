@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 
 import pytest
 
 from failoverd.core.events import EffectFailed, Evidence, Replied
 from failoverd.core.machine import effects
 from failoverd.observability import log
+from failoverd.observability.journald import Journald, message_id
 from tests.unit.story import Story, failover
 
 
@@ -156,3 +158,39 @@ def test_an_exception_is_written_with_its_trace(pipe, form):
     except ValueError:
         logging.getLogger("asyncio").exception("task failed")
     assert "ValueError: invalid literal" in "\n".join(written(*pipe))
+
+
+@pytest.fixture
+def journald(tmp_path, monkeypatch, pipe):
+    """A socket in the place of systemd's, and our output as the stream that systemd gives."""
+    path = str(tmp_path / "socket")
+    taken = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    taken.bind(path)
+    taken.settimeout(10)
+    monkeypatch.setattr(log, "Journald", lambda: Journald(path))
+    stream = os.fstat(pipe[1])
+    monkeypatch.setenv("JOURNAL_STREAM", f"{stream.st_dev}:{stream.st_ino}")
+    yield taken
+    taken.close()
+
+
+def test_the_journal_of_systemd_gets_each_line_with_the_fields_to_search_by(pipe, journald):
+    log.start_logging("debug", "json", pipe[1])
+    story = failover()
+    tell(story)
+    log.logger().error("a\nb")
+    lines = [journald.recv(65536).decode() for _ in story.entries]
+    assert all("\nFAILOVERD_CLUSTER=main\n" in line for line in lines)
+    (promoting,) = [line for line in lines if "\nFAILOVERD_FROM_STATE=salvaging\n" in line]
+    assert "\nFAILOVERD_STATE=promoting\n" in promoting
+    assert f"\nMESSAGE_ID={message_id('transition')}\n" in promoting
+    assert "PRIORITY=3\n" in journald.recv(65536).decode()
+    assert written(*pipe) == []
+
+
+def test_what_the_journal_of_systemd_does_not_take_is_written_as_ever(pipe, journald):
+    journald.close()
+    log.start_logging("debug", "json", pipe[1])
+    log.logger().warning("all is not well")
+    (line,) = written(*pipe)
+    assert line.startswith("<4>{")
