@@ -12,13 +12,11 @@ import click
 
 from failoverd import __version__
 from failoverd.cli.by_hand import COMMANDS, yes_option
-from failoverd.cli.client import TimedOut, Unreachable, ask
+from failoverd.cli.check import check
 from failoverd.cli.context import (
-    EXIT_CONFIG,
     EXIT_REFUSED,
     EXIT_TIMED_OUT,
     EXIT_USAGE,
-    HTTP_FAILED,
     Context,
     confirm,
     fail,
@@ -54,50 +52,6 @@ def run(obj: Context) -> None:
     from failoverd.daemon.service import run as run_daemon
 
     sys.exit(run_daemon(Path(obj.config)))
-
-
-@cli.command()
-@click.option("--direct", is_flag=True, help="Ask each node from here, also where a daemon runs.")
-@click.pass_obj
-def check(obj: Context, *, direct: bool) -> None:
-    """Check the configuration, then whether a failover would work now. Changes nothing."""
-    from failoverd.cli.readiness import as_the_daemon_sees_it, tell
-    from failoverd.config.load import load
-    from failoverd.config.messages import ConfigurationErrors
-
-    path = Path(obj.config)
-    try:
-        configuration = load(path)
-    except ConfigurationErrors as errors:
-        fail(str(errors), EXIT_CONFIG)
-    click.echo(f"{path}: well-formed, {len(configuration.clusters)} cluster(s)")
-    if obj.wanted is not None and obj.wanted not in configuration.clusters:
-        fail(f"no cluster is called {obj.wanted}", EXIT_REFUSED)
-    running = {} if direct else _running(obj.socket)
-    passed = True
-    for name, cluster in configuration.clusters.items():
-        if obj.wanted not in (None, name):
-            continue
-        status = running.get(name)
-        if status is not None and set(status["nodes"]) == set(cluster.nodes):
-            click.echo(f"{name}: as the running daemon sees it (--direct: as seen from here)")
-            findings = as_the_daemon_sees_it(status)
-        else:
-            from failoverd.cli.preflight import preflight
-
-            click.echo(f"{name}: as seen from here, once")
-            findings = preflight(name, configuration)
-        passed = tell(name, findings) and passed
-    sys.exit(0 if passed else EXIT_REFUSED)
-
-
-def _running(socket: str) -> dict[str, dict[str, Any]]:
-    """What a daemon says of its clusters; empty where none answers."""
-    try:
-        status, body = ask(socket, "GET", "/api/v1/clusters")
-    except (Unreachable, TimedOut):
-        return {}
-    return {one["cluster"]: one for one in body["clusters"]} if status < HTTP_FAILED else {}
 
 
 @cli.command()
@@ -243,7 +197,7 @@ def reload_configuration(obj: Context) -> None:
     click.echo("reloaded (a failover that is under way finishes with the old one)")
 
 
-for command in (*COMMANDS, *PLANNED):
+for command in (*COMMANDS, *PLANNED, check):
     cli.add_command(command)
 
 

@@ -3,34 +3,73 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
-from failoverd.cli.readiness import Finding
+from failoverd.config.means import means_of
 from failoverd.config.models import Configuration
 from failoverd.config.policy import to_policy
 from failoverd.core.memory import Memory, observe
-from failoverd.core.model import ClusterView, NodeName, NodeReport, Outcome
+from failoverd.core.model import ClusterView, NodeName, NodeReport
+from failoverd.core.policy import Policy, TargetName
+from failoverd.core.readiness import readiness
+from failoverd.core.situation import Machine
+from failoverd.core.target import TargetReport
+from failoverd.core.writers import sole_writable
 from failoverd.daemon import clock
 from failoverd.daemon.nodes import nodes_of
-from failoverd.effect.world import Node
+from failoverd.daemon.survey import Findings, survey_of
+from failoverd.daemon.targets import close_ways, ways_of
+from failoverd.effect.redirect.target import look_at
+from failoverd.effect.world import Node, World
+from failoverd.observability.readiness import readiness_document
 from failoverd.probe.node import Attention, NodeProbe
 
 NODES_S = 3.0
-OURS = "nothing was asked: put that right here first (or start the daemon, and check again)"
 
 
-def preflight(name: str, configuration: Configuration) -> list[Finding]:
-    """Asks all nodes of a cluster at once."""
-    return asyncio.run(_findings(name, configuration))
+def preflight(name: str, configuration: Configuration) -> dict[str, Any]:
+    """The readiness of a cluster, as the daemon would tell it."""
+    return asyncio.run(_document(name, configuration))
 
 
-async def _findings(name: str, configuration: Configuration) -> list[Finding]:
+async def _document(name: str, configuration: Configuration) -> dict[str, Any]:
     cluster = configuration.clusters[name]
-    nodes = nodes_of(name, cluster)
-    found = await asyncio.gather(*(_look(node_name, node) for node_name, node in nodes.items()))
-    reports = dict(zip(nodes, found, strict=True))
-    memory = observe(Memory(), ClusterView(reports), to_policy(name, cluster))
-    each = [one for report in found for one in _of_node(report, memory)]
-    return [*each, _of_cluster(reports)]
+    policy, means = to_policy(name, cluster), means_of(cluster)
+    nodes, ways = nodes_of(name, cluster), ways_of(cluster)
+    found = Findings()
+    try:
+        async with asyncio.TaskGroup() as group:
+            looks = [group.create_task(_look(one, node)) for one, node in nodes.items()]
+            for node in nodes.values():
+                group.create_task(found.look(node))
+            state_dir = configuration.daemon.state_dir
+            group.create_task(found.look_at_ourselves(state_dir, in_daemon=False))
+        machine = _seen({look.result().name: look.result() for look in looks}, policy)
+        world = World(
+            nodes=nodes, memory=machine.memory, view=machine.view, limits=policy.limits,
+            monotonic=clock.monotonic, boottime=clock.boottime, poll_timeout_s=policy.timeout_s,
+            targets=ways, cluster=name,
+        )  # fmt: skip
+        async with asyncio.TaskGroup() as group:
+            for node in nodes.values():
+                group.create_task(found.try_rungs(node))
+            targets = [group.create_task(look_at(one, world)) for one in ways]
+    finally:
+        await asyncio.gather(*(node.host.close() for node in nodes.values()), close_ways(ways))
+    reports = [report for target in targets if (report := target.result()) is not None]
+    seen: dict[TargetName, TargetReport] = {report.name: report for report in reports}
+    machine = replace(machine, targets_seen=seen)
+    survey = replace(survey_of(found, machine, clock.now(), policy, means), dead_man=None)
+    return readiness_document(readiness(survey), survey.objectives, 0.0)
+
+
+def _seen(reports: dict[NodeName, NodeReport], policy: Policy) -> Machine:
+    """As a daemon would remember it after two rounds that found the same."""
+    view = ClusterView(reports)
+    memory = Memory(primary=sole_writable(view, Memory()))
+    memory = observe(observe(memory, view, policy), view, policy)
+    return Machine(memory=memory, view=view)
 
 
 async def _look(name: NodeName, node: Node) -> NodeReport:
@@ -48,38 +87,3 @@ async def _look(name: NodeName, node: Node) -> NodeReport:
         return await probe.round(look, lambda: None, lambda _: False)
     finally:
         await probe.close()
-        await node.host.close()
-
-
-def _of_node(report: NodeReport, memory: Memory) -> list[Finding]:
-    name = report.name
-    sql = report.fresh if not report.fresh.ok else report.held
-    found = [
-        Finding(name, report.server is not None, f"SQL: {sql.outcome} {sql.detail}".rstrip(),
-                OURS if sql.outcome is Outcome.OUR_FAULT else
-                "see that the role exists: failoverd grants, and pg_hba.conf on that node"),
-        Finding(name, report.host.look.ok,
-                f"host: {report.host.look.outcome} {report.host.look.detail}".rstrip(),
-                OURS if report.host.look.outcome is Outcome.OUR_FAULT else
-                "see that the SSH key logs in, and that bin_dir and data_dir are right"),
-    ]  # fmt: skip
-    if report.server is None or not report.host.look.ok:
-        return found
-    calibrated = name in memory.calibrations
-    found.append(
-        Finding(name, calibrated, "its host sees the server that SQL sees" if calibrated else
-                "its host does not see the server that SQL sees: a fence could not be proved",
-                "data_dir must be this server's, and the SSH user must own it")
-    )  # fmt: skip
-    readable = bool(report.server.data_directory) and report.server.receiver_readable
-    found.append(
-        Finding(name, readable, "the role reads the replication views" if readable else
-                "the role lacks pg_monitor", "grant pg_monitor to the role")
-    )  # fmt: skip
-    return found
-
-
-def _of_cluster(reports: dict[NodeName, NodeReport]) -> Finding:
-    writable = sorted(report.name for report in reports.values() if report.writable)
-    text = f"{' and '.join(writable) or 'no node'} takes writes"
-    return Finding("cluster", len(writable) == 1, text, "exactly one node must be the primary")

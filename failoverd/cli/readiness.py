@@ -1,48 +1,35 @@
-"""What `failoverd check` found, and what a running daemon says of it. Imports nothing slow."""
+"""What `failoverd check` tells of a cluster's readiness. Imports nothing slow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    node: str
-    passed: bool
-    sentence: str
-    fix: str = ""
+WORDS = {"warn": "warn", "unknown": "?   ", "fail": "FAIL"}
+"""In this order, so that the worst stands last, where it is read first."""
 
 
-def tell(cluster: str, findings: Sequence[Finding]) -> bool:
-    """Print each, what mends it below; True where all passed."""
-    for finding in findings:
-        word = "pass" if finding.passed else "FAIL"
-        click.echo(f"{word}  {cluster}/{finding.node}: {finding.sentence}")
-        if not finding.passed and finding.fix:
-            click.echo(f"      {finding.fix}")
-    return all(finding.passed for finding in findings)
+def tell(cluster: str, document: dict[str, Any]) -> bool:
+    """Print what passes in short, each other with its fix; True where nothing fails."""
+    for line in _passes(cluster, document["checks"]):
+        click.echo(line)
+    for verdict, word in WORDS.items():
+        for one in document["checks"]:
+            if one["verdict"] == verdict:
+                where = f"{cluster}/{one['node']}" if one["node"] else cluster
+                click.echo(f"{word}  {where}: {one['check']}: {one['sentence']}")
+                for line in one["fix"].splitlines():
+                    click.echo(f"      fix: {line}")
+    for one in document["objectives"]:
+        click.echo(f"rto   {cluster}: {one['sentence']}")
+    return all(one["verdict"] != "fail" for one in document["checks"])
 
 
-def as_the_daemon_sees_it(status: dict[str, Any]) -> list[Finding]:
-    """Would an automatic failover work this second? From its status document."""
-    found = [finding for name, node in status["nodes"].items() for finding in _of(name, node)]
-    found.append(Finding("cluster", status["state"] == "watching", status["sentence"]))
-    outlook = status["outlook"]
-    if not outlook["obstacles"]:
-        said = f"if the primary died now: {outlook['would']} ({outlook['why']})"
-        return [*found, Finding("cluster", True, said)]
-    return [*found, *(Finding("cluster", False, said) for said in outlook["obstacles"])]
-
-
-def _of(name: str, node: dict[str, Any]) -> Iterator[Finding]:
-    sql = node["fresh"] if node["up"] or not node["detail"] else f"{node['fresh']} {node['detail']}"
-    yield Finding(name, node["up"], f"SQL: {sql}")
-    host = f"host: {node['host']} {node['host_detail']}".rstrip()
-    yield Finding(name, node["host"] == "ok", host)
-    if node["up"] and node["host"] == "ok" and not node["calibrated"]:
-        said = "its host has not seen the server that SQL sees: a fence could not be proved"
-        yield Finding(name, False, said, "data_dir must be this server's, and the user must own it")
+def _passes(cluster: str, checks: list[dict[str, Any]]) -> Iterator[str]:
+    names = dict.fromkeys(one["check"] for one in checks if one["verdict"] == "pass")
+    for name in names:
+        found = [one for one in checks if one["check"] == name and one["verdict"] == "pass"]
+        nodes = ", ".join(one["node"] for one in found if one["node"])
+        yield f"pass  {cluster}/{nodes}: {name}" if nodes else f"pass  {cluster}: {name}"

@@ -29,7 +29,26 @@ def status_screen(status: dict[str, Any]) -> str:
     lines.append(f"if the primary died now: {outlook['would']} ({outlook['why']})")
     lines += [f"  in the way: {obstacle}" for obstacle in outlook["obstacles"]]
     lines += _dead_man(status["dead_man"])
+    lines += _readiness(status.get("readiness"))
     return "\n".join(lines)
+
+
+def _readiness(known: dict[str, Any] | None) -> list[str]:
+    """What fails and warns, and the worst case of each kind of fault."""
+    if known is None or known["ready"] is None:
+        return []
+    named = {
+        verdict: sorted({one["check"] for one in known["checks"] if one["verdict"] == verdict})
+        for verdict in ("fail", "warn")
+    }
+    told = [f"{verdict}: {', '.join(names)}" for verdict, names in named.items() if names]
+    said = f"{'; '.join(told)} (failoverd check)" if told else "every check passes"
+    bounds = [
+        f"{one['fault']} {one['worst_s']:.1f} s" if one["worst_s"] is not None
+        else f"{one['fault']} not covered"
+        for one in known["objectives"]
+    ]  # fmt: skip
+    return [f"readiness: {said}", f"worst case of an outage: {', '.join(bounds)}"]
 
 
 def _dead_man(armed: dict[str, Any] | None) -> list[str]:

@@ -127,6 +127,9 @@ class Failover(Section):
     """Bring missing WAL over from the old primary's disk before anybody is promoted."""
     salvage_rate: Size = size("0")
     """WAL is brought over no faster, a second; 0: as fast as it goes."""
+    rto: Duration | None = None
+    """The longest outage that you accept: a covered kind of fault whose worst case is longer is a
+    failure of readiness (docs/readiness.md); null: none is set."""
     on_clean_stop: Annotated[Choice, Field(strict=False)] = Choice.FAILOVER
     """failover | wait, where the primary was shut down cleanly and stays down."""
     on_half_hung: Annotated[Choice, Field(strict=False)] = Choice.WAIT

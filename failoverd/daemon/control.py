@@ -36,6 +36,7 @@ class Target(Source, Protocol):
 
     async def submit(self, cluster: str, command: Command) -> str | None: ...
     async def reload(self) -> str | None: ...
+    async def check(self, cluster: str) -> Mapping[str, Any]: ...
     def rehearsal(self, cluster: str, order: Order) -> Mapping[str, Any]: ...
 
 
@@ -51,6 +52,7 @@ def control_application(target: Target) -> web.Application:
         [
             web.post("/api/v1/reload", _reload),
             web.post("/api/v1/clusters/{cluster}/rehearsal", _rehearsed),
+            web.post("/api/v1/clusters/{cluster}/check", _checked),
             *(
                 web.post(f"/api/v1/clusters/{{cluster}}/{verb}", _acting(command))
                 for verb, command in COMMANDS.items()
@@ -71,6 +73,11 @@ async def _rehearsed(request: web.Request) -> web.Response:
     except ValueError as error:
         return _answer(f"bad request: {error}", 400)
     return web.json_response(request.app[TARGET].rehearsal(cluster, order))
+
+
+async def _checked(request: web.Request) -> web.Response:
+    """Everything is looked at anew; nothing is changed."""
+    return web.json_response(await request.app[TARGET].check(cluster_of(request)))
 
 
 def _failover(by: str, body: dict[str, Any]) -> OperatorFailover:

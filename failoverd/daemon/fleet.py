@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from failoverd.config.load import load
+from failoverd.config.means import means_of
 from failoverd.config.messages import ConfigurationErrors
 from failoverd.config.models import Configuration
 from failoverd.config.policy import to_policy
 from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.events import Command, Event
 from failoverd.core.incident import Entry, EntryKind
+from failoverd.core.judged import Verdict
 from failoverd.core.model import NodeReport
 from failoverd.core.numbering import number_of
+from failoverd.core.objectives import Objective
+from failoverd.core.readiness import Check
 from failoverd.core.restart import restored
 from failoverd.core.situation import Machine
 from failoverd.core.states import Settling, StateName, Suspect, name_of
@@ -26,12 +30,14 @@ from failoverd.daemon.incidents import Incidents
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.nodes import nodes_of
+from failoverd.daemon.preflight import Preflight
 from failoverd.daemon.rehearsal import Order, rehearse
 from failoverd.daemon.renewals import Renewal
 from failoverd.daemon.supervisor import Reload, Supervisor
 from failoverd.daemon.targets import ways_of
 from failoverd.observability import log
 from failoverd.observability.metrics import Metrics
+from failoverd.observability.readiness import changes, readiness_document
 from failoverd.observability.report import Number
 from failoverd.observability.status import status_document
 
@@ -55,6 +61,10 @@ class Fleet:
         self.supervisors: dict[str, Supervisor] = {
             name: self._supervise(name, configuration) for name in configuration.clusters
         }
+        self.preflights: dict[str, Preflight] = {
+            name: self._preflight(name) for name in self.supervisors
+        }
+        self._beside: list[asyncio.Task[None]] = []
 
     def _supervise(self, name: str, configuration: Configuration) -> Supervisor:
         section = configuration.clusters[name]
@@ -78,15 +88,24 @@ class Fleet:
             targets=ways_of(section),
         )
 
+    def _preflight(self, name: str) -> Preflight:
+        return Preflight(
+            self.supervisors[name],
+            lambda: means_of(self._configuration.clusters[name]),
+            self._configuration.daemon.state_dir,
+            functools.partial(self.surveyed, name),
+        )
+
     async def run(self) -> None:
         """Until every supervisor has stopped."""
         async with asyncio.TaskGroup() as group:
             ticker = group.create_task(self._lag.run())
             reporter = group.create_task(self._report_lag())
+            self._beside = [group.create_task(one.run()) for one in self.preflights.values()]
             watching = [group.create_task(one.run()) for one in self.supervisors.values()]
             await asyncio.wait(watching)
-            ticker.cancel()
-            reporter.cancel()
+            for task in (ticker, reporter, *self._beside):
+                task.cancel()
 
     async def _report_lag(self) -> None:
         while True:
@@ -95,6 +114,8 @@ class Fleet:
             self._metrics.loop_lag(self._lag.worst_since(began))
 
     def request_stop(self) -> None:
+        for task in self._beside:
+            task.cancel()
         for supervisor in self.supervisors.values():
             supervisor.request_stop()
 
@@ -158,7 +179,19 @@ class Fleet:
 
     def status(self, cluster: str) -> Mapping[str, Any]:
         supervisor = self.supervisors[cluster]
-        return status_document(cluster, supervisor.machine, clock.now(), supervisor.policy)
+        document = status_document(cluster, supervisor.machine, clock.now(), supervisor.policy)
+        return {**document, "readiness": self.readiness(cluster)}
+
+    def readiness(self, cluster: str) -> dict[str, Any]:
+        """As it was last judged."""
+        known = self.preflights[cluster]
+        ago = None if known.judged_at is None else round(clock.monotonic() - known.judged_at, 1)
+        return readiness_document(known.checks, known.objectives, ago)
+
+    async def check(self, cluster: str) -> Mapping[str, Any]:
+        """As it is now: everything is looked at anew. Changes nothing."""
+        await self.preflights[cluster].look_now()
+        return self.readiness(cluster)
 
     def rehearsal(self, cluster: str, order: Order) -> Mapping[str, Any]:
         """What that order would do now; nothing is done."""
@@ -222,6 +255,18 @@ class Fleet:
 
     def probed(self, cluster: str, report: NodeReport) -> None:
         self._metrics.probed(cluster, report, self.supervisors[cluster].machine)
+
+    def surveyed(
+        self, cluster: str, checks: tuple[Check, ...], objectives: tuple[Objective, ...]
+    ) -> None:
+        before = self.preflights[cluster].checks
+        self._metrics.surveyed(cluster, checks, objectives)
+        for verdict, sentence in changes(before, checks):
+            tell = log.logger().warning if verdict is Verdict.FAIL else log.logger().info
+            tell(sentence, cluster=cluster)
+        if not before:
+            for one in objectives:
+                log.logger().info(f"worst case of an outage: {one.sentence}", cluster=cluster)
 
     def renewed(self, cluster: str, outcome: Renewal, why: str) -> None:
         self._metrics.renewed(cluster, outcome)

@@ -35,6 +35,7 @@ _FILES = (
     "rejoin_run",
     "databases",
     "virtual_ip",
+    "readiness",
     "dispatch",
 )
 LEAVING_A_PROCESS = frozenset({"dead_man_arm", "rejoin_start"})

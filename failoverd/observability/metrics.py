@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import (
     Gauge,
@@ -36,9 +36,11 @@ from failoverd.core.incident import IncidentOutcome, loss_of, outcome_of, trigge
 from failoverd.core.jobs import Job
 from failoverd.core.machine import transitions
 from failoverd.core.model import Look, NodeName, NodeReport, Outcome
+from failoverd.core.objectives import Objective
 from failoverd.core.operator import COMMANDED
 from failoverd.core.outlook import outlook
 from failoverd.core.policy import Policy, TargetName
+from failoverd.core.readiness import Check, failing
 from failoverd.core.situation import Machine
 from failoverd.core.states import (
     Blocked,
@@ -59,6 +61,7 @@ from failoverd.core.target import TargetJob, leads
 from failoverd.core.wal_answers import LossMeasured, Salvaged
 from failoverd.observability.log import lines_dropped
 from failoverd.observability.next_steps import UNDER_WAY
+from failoverd.observability.readiness import seed_readiness, surveyed
 from failoverd.observability.series import Series
 from failoverd.observability.status import lag_bytes
 
@@ -97,6 +100,7 @@ class Metrics:
         self._chosen: dict[tuple[object, ...], str | None] = {}
         self._began: dict[str, float] = {}
         self._looked: dict[tuple[str, str, str], float] = {}
+        self._unready: dict[str, frozenset[str]] = {}
 
     def exposition(self) -> bytes:
         """In Prometheus' text format."""
@@ -142,6 +146,7 @@ class Metrics:
         for family in s.of_cluster:
             family.labels(cluster)
         s.leader.labels(cluster).set(1)
+        seed_readiness(s, cluster)
         self._of_targets(cluster, Machine(), policy)
         self._choose(s.state, (cluster,), StateName.STARTING)
         self._know(cluster, frozenset(policy.nodes))
@@ -221,7 +226,8 @@ class Metrics:
         s.cooldown.labels(cluster).set(cooldown_remaining_s(after, now, policy))
         armed = after.dead_man is not None and after.dead_man.phase is Phase.ARMED
         s.dead_man_armed.labels(cluster).set(armed)
-        s.ready.labels(cluster).set(not outlook(after, now, policy).obstacles)
+        unready = self._unready.get(cluster) or outlook(after, now, policy).obstacles
+        s.ready.labels(cluster).set(not unready)
         if after.last_confirmed is not None:
             s.last_failover.labels(cluster).set(after.last_confirmed)
         known = after.looked_at
@@ -339,6 +345,13 @@ class Metrics:
     def renewed(self, cluster: str, outcome: str) -> None:
         """One renewal of the dead-man, and what became of it."""
         self._all.renewals.labels(cluster, outcome).inc()
+
+    def surveyed(
+        self, cluster: str, checks: tuple[Check, ...], objectives: Sequence[Objective]
+    ) -> None:
+        """What readiness was judged to be."""
+        self._unready[cluster] = failing(checks)
+        surveyed(self._all, cluster, checks, objectives)
 
     def loop_lag(self, seconds: float) -> None:
         """The worst lag of the event loop since the last call."""

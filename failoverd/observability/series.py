@@ -48,6 +48,7 @@ class Series:
         self._of_split_brain()
         self._of_node()
         self._of_target()
+        self._of_readiness()
         self._of_daemon()
         self.of_cluster: tuple[Family, ...] = (
             self.state_entered, self.timeline, self.consecutive_failures, self.failover_duration,
@@ -85,8 +86,8 @@ class Series:
         self.ready = self._gauge(
             "ready",
             "1 where a failover could be made now, as far as it is checked: somebody could take"
-            " over within max_data_loss, the primary's host could prove the fence, and neither"
-            " cooldown, pause nor mode is in the way.",
+            " over within max_data_loss, the primary's host could prove the fence, neither"
+            " cooldown, pause nor mode is in the way, and no check of readiness fails.",
         )
         self.paused = self._gauge("paused", "1 while paused.")
         self.cooldown = self._gauge(
@@ -219,6 +220,20 @@ class Series:
             " (verified, also where nothing was to be done), `failed`. Of this run of the daemon.",
             "target", "outcome",
         )  # fmt: skip
+
+    def _of_readiness(self) -> None:
+        self.ready_check = self._gauge(
+            "ready_check",
+            "0 where this check of readiness fails (docs/readiness.md), on any node; else 1, also"
+            " where it warns, or is not known.",
+            "check",
+        )
+        self.recovery_time = self._gauge(
+            "recovery_time_objective_seconds",
+            "The worst case of the outage for a kind of fault, with this configuration and what is"
+            " to be carried and replayed now; +Inf: not covered.",
+            "fault",
+        )
 
     def _of_daemon(self) -> None:
         self.build_info = self._gauge(

@@ -18,7 +18,8 @@ from typing import Any
 
 import asyncpg
 
-from failoverd.core.model import Instant, Look, Outcome
+from failoverd.core.model import Instant, Look, Outcome, WallTime
+from failoverd.transport.certificate import ends_at
 from failoverd.transport.outcome import sql_outcome
 
 Monotonic = Callable[[], Instant]
@@ -68,6 +69,11 @@ class SqlSession:
     @property
     def usable(self) -> bool:
         return not self._connection.is_closed()
+
+    def certificate_ends_at(self) -> WallTime | None:
+        """Of the server; None without TLS."""
+        transport = getattr(self._connection, "_transport", None)
+        return None if transport is None else ends_at(transport.get_extra_info("ssl_object"))
 
     def on_death(self, notify: Callable[[], None]) -> None:
         """Call `notify` as soon as the connection ends, by whosever doing."""

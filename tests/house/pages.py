@@ -9,6 +9,8 @@ from failoverd.config.page import page as configuration
 from failoverd.core import machine
 from failoverd.core.diagnosis import ROWS
 from failoverd.core.machine import COMMANDED, transitions
+from failoverd.core.objectives import MEANING
+from failoverd.core.readiness import ROWS as CHECKS
 from failoverd.core.states import StateName, name_of
 from failoverd.observability.metrics import Metrics
 from tests.house.manual import completion, manual
@@ -75,10 +77,48 @@ def diagnoses() -> str:
     return "\n".join([*lines, ""])
 
 
+def readiness() -> str:
+    """Every check, with its meaning and its fix; and the kinds of fault with an objective."""
+    lines = [
+        "# Readiness and objectives",
+        "",
+        "Could a failover succeed right now? The daemon asks continuously (each node every 45 s,",
+        "beside the watch, never while an incident is open), `failoverd check` at once, with or",
+        "without a daemon. Each check passes, warns, fails, or is not known (`?`: what it needs",
+        "did not answer, and another check says so). `failoverd check` prints a fix that can be",
+        "pasted, and ends with 1 where something fails; `--json` is for programs. Where one fails",
+        "`failoverd_ready_check{check}` is 0, and so is `failoverd_ready`.",
+        "What fails on a standby is a warning where another standby could take over.",
+        MADE,
+        "| check | what it means | how it is mended |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{row.name}` | {row.means} | {row.mended_by} |" for row in CHECKS]
+    lines += [
+        "",
+        "## Objectives",
+        "",
+        "RPO: `failoverd_wal_at_risk_bytes{node}`, what a failover to that standby would lose.",
+        "RTO: `failoverd_recovery_time_objective_seconds{fault}`, the worst case of the outage for",
+        "each kind of fault: the time limits of the configuration, step by step, where each host",
+        "that answers does so within the limit of a look. What no limit bounds (WAL to carry and",
+        "to replay) is taken as it is now, at 10 MB and 30 MB a second. A covered fault whose",
+        "worst case is longer than `failover.rto` fails the check `rto`; one that no rung of the",
+        "ladder covers is named by `not_covered` (+Inf in the metric). Measured outages stand",
+        "beside the computed ones in [benchmarks.md](benchmarks.md).",
+        "",
+        "| fault | what happens |",
+        "|---|---|",
+    ]
+    lines += [f"| `{fault}` | {meaning} |" for fault, meaning in MEANING.items()]
+    return "\n".join([*lines, ""])
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "states.md": states,
     "diagnoses.md": diagnoses,
     "configuration.md": configuration,
+    "readiness.md": readiness,
     "metrics.md": lambda: Metrics().documentation(),
     "../packaging/failoverd.8": manual,
     "../packaging/completions/failoverd.bash": lambda: completion("bash"),

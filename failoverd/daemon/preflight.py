@@ -1,0 +1,127 @@
+"""Readiness, continuously: looks at one node after the other, slowly, beside the watch.
+
+It never touches the machine or its queue; while an incident is open it makes no look at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from failoverd.core.model import Instant, NodeName
+from failoverd.core.objectives import Means, Objective
+from failoverd.core.operator import in_procedure
+from failoverd.core.policy import Policy
+from failoverd.core.readiness import Check, readiness
+from failoverd.core.situation import Machine
+from failoverd.daemon import clock
+from failoverd.daemon.survey import Findings, survey_of
+from failoverd.effect.world import Node
+
+EVERY_S = 45.0
+"""Between two looks at the same node."""
+RUNGS_EVERY_S = 300.0
+PAUSED_S = 1.0
+
+
+class Watched(Protocol):
+    """What is surveyed: as it is at the moment, whatever was reloaded."""
+
+    @property
+    def machine(self) -> Machine: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def nodes(self) -> Mapping[NodeName, Node]: ...
+
+
+class Preflight:
+    """Of one cluster."""
+
+    def __init__(
+        self,
+        watched: Watched,
+        means: Callable[[], Means],
+        state_dir: Path,
+        told: Callable[[tuple[Check, ...], tuple[Objective, ...]], None],
+    ) -> None:
+        self._watched = watched
+        self._means = means
+        self._state_dir = state_dir
+        self._told = told
+        self._found = Findings()
+        self._of: Mapping[NodeName, Node] = {}
+        self._rungs_at: Instant | None = None
+        self._line = asyncio.Lock()
+        self.checks: tuple[Check, ...] = ()
+        """As they were last judged; empty: nothing was looked at yet."""
+        self.objectives: tuple[Objective, ...] = ()
+        self.judged_at: Instant | None = None
+
+    async def run(self) -> None:
+        """Until cancelled. All nodes at once first, then one after the other."""
+        while True:
+            nodes = self._watched.nodes
+            if self._must_wait():
+                await asyncio.sleep(PAUSED_S)
+                continue
+            if nodes is not self._of:
+                await self.look_now()
+            for node in list(nodes.values()):
+                await asyncio.sleep(EVERY_S / len(nodes))
+                if self._must_wait() or nodes is not self._watched.nodes:
+                    break
+                async with self._line:
+                    await self._look([node])
+                    if self._rungs_are_due:
+                        await self._try_rungs()
+
+    async def look_now(self) -> tuple[Check, ...]:
+        """At everything; by whoever asks, one at a time."""
+        async with self._line:
+            nodes = self._watched.nodes
+            if nodes is not self._of:
+                self._of, self._found = nodes, Findings()
+            await self._look(list(nodes.values()))
+            await self._try_rungs()
+        return self.checks
+
+    async def _look(self, nodes: list[Node]) -> None:
+        found = self._found
+        async with asyncio.TaskGroup() as group:
+            for node in nodes:
+                group.create_task(found.look(node))
+            group.create_task(found.look_at_ourselves(self._state_dir, in_daemon=True))
+        self.judge()
+
+    async def _try_rungs(self) -> None:
+        self._rungs_at = clock.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for node in self._of.values():
+                group.create_task(self._found.try_rungs(node))
+        self.judge()
+
+    def judge(self) -> None:
+        """By what is known; pure, and quick."""
+        if self._watched.nodes is not self._of:
+            return
+        watched, means = self._watched, self._means()
+        survey = survey_of(self._found, watched.machine, clock.now(), watched.policy, means)
+        checks = readiness(survey)
+        self._told(checks, survey.objectives)
+        self.checks, self.objectives = checks, survey.objectives
+        self.judged_at = clock.monotonic()
+
+    @property
+    def _rungs_are_due(self) -> bool:
+        """Controllers of hosts are slow, and not to be asked every minute."""
+        return self._rungs_at is None or clock.monotonic() - self._rungs_at >= RUNGS_EVERY_S
+
+    def _must_wait(self) -> bool:
+        """An incident is open, or the watch itself has not looked at every node yet."""
+        machine = self._watched.machine
+        if machine.incident is not None or in_procedure(machine):
+            return True
+        return not all(machine.view.report(name).round for name in self._watched.nodes)

@@ -1,0 +1,204 @@
+"""Checks on real servers: red when the thing is broken, green when the printed fix was pasted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from failoverd.demo import pair as pairs
+from failoverd.demo import postgres, unprivileged
+from failoverd.demo.configuration import write_configuration
+from tests.cluster.servers import wait_until
+
+
+class Checked:
+    """A pair, its configuration, and `failoverd check` without a daemon."""
+
+    def __init__(self, pair, config) -> None:
+        self.pair = pair
+        self.config = config
+        self.servers = {server.name: server for server in pair.servers}
+
+    def failoverd(self, *words):
+        return subprocess.run(
+            [sys.executable, "-m", "failoverd", "-c", str(self.config), *words],
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=110, check=False,
+        )  # fmt: skip
+
+    def checks(self):
+        """Each that is no pass, by name and node."""
+        done = self.failoverd("check", "--json")
+        document = json.loads(done.stdout)["clusters"]["demo"]
+        failed = any(one["verdict"] == "fail" for one in document["checks"])
+        assert done.returncode == int(failed), done.stdout + done.stderr
+        return {
+            (one["check"], one["node"]): one
+            for one in document["checks"]
+            if one["verdict"] != "pass"
+        }
+
+    def verdict(self, check, node):
+        found = self.checks().get((check, node))
+        return "pass" if found is None else found["verdict"]
+
+    def sql(self, node, *statements):
+        for statement in statements:
+            postgres.sql(self.servers[node], statement)
+
+    def paste(self, fix):
+        """Every line of it, in a shell on the node that it names."""
+        for line in fix.splitlines():
+            (node,) = [name for name in self.servers if f"# on {name}" in line]
+            server = self.servers[node]
+            environment = {
+                **postgres.clean_environment(),
+                "PATH": f"{server.binaries.directory}:{os.environ['PATH']}",
+                "PGHOST": str(server.socket_dir),
+                "PGPORT": str(server.port),
+                "PGUSER": "postgres",
+                "PGDATABASE": "postgres",
+                "PGDATA": str(server.data_dir),
+            }
+            done = subprocess.run(
+                [*server.become, "sh", "-ec", line],
+                env=environment, capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, (line, done.stderr)
+
+    def broken_then_mended(self, check, node, verdict="fail"):
+        found = self.checks().get((check, node))
+        assert found is not None and found["verdict"] == verdict, self.checks()
+        self.paste(found["fix"])
+        wait_until(lambda: self.verdict(check, node) == "pass", f"{check} is green", 90)
+        return found
+
+
+@pytest.fixture(scope="module")
+def checked():
+    with contextlib.ExitStack() as stack:
+        place = Path(tempfile.mkdtemp(prefix="failoverd-", dir="/tmp"))
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
+        become = unprivileged.namespace_prefix() if unprivileged.needed() else ()
+        assert become is not None, "run the tests as a user that is not root"
+        pair = pairs.bring_up(place, postgres.find(), become, lambda _: None)
+        stack.callback(pairs.take_down, pair)
+        (port,) = postgres.free_ports(1)
+        yield Checked(pair, write_configuration(place, pair, port))
+
+
+def test_a_pair_as_it_should_be_has_no_failure(checked):
+    done = checked.failoverd("check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAIL" not in done.stdout
+    assert "pass  demo/pg1, pg2: identity" in done.stdout
+    assert "rto   demo: crash: at most about" in done.stdout
+    assert "rto   demo: host_lost: not covered" in done.stdout
+
+
+def test_a_lost_grant_is_found_and_its_sql_mends_it(checked):
+    checked.sql("pg1", "revoke pg_monitor from failoverd;")
+    wait_until(lambda: checked.verdict("privileges", "pg2") == "fail", "pg2 has replayed it", 60)
+    found = checked.broken_then_mended("privileges", "pg1")
+    assert "pg_monitor (to see replication" in found["sentence"]
+
+
+def test_a_slot_that_is_missing_on_the_primary_is_found_and_made(checked):
+    checked.sql("pg2", "alter system set primary_slot_name = 'pg2';", "select pg_reload_conf();")
+    # A standby that keeps its old connection has not noticed yet: it must connect anew.
+    checked.sql("pg1", "select pg_terminate_backend(pid) from pg_stat_replication;")
+    found = checked.checks()
+    assert found["streaming", "pg2"]["verdict"] == "fail"
+    checked.sql("pg1", "select pg_create_physical_replication_slot('pg2', true);")
+    wait_until(lambda: checked.verdict("streaming", "pg2") == "pass", "pg2 streams again", 60)
+    assert checked.verdict("slots", "pg2") == "pass"
+
+
+def test_a_standby_that_was_left_detached_is_found(checked):
+    checked.sql(
+        "pg2",
+        "alter system set primary_slot_name = 'failoverd_frozen_3';",
+        "select pg_reload_conf();",
+    )
+    found = checked.broken_then_mended("streaming", "pg2")
+    assert "still detached" in found["sentence"]
+
+
+def test_an_owner_who_may_not_use_the_socket_is_found(checked):
+    hba = checked.servers["pg2"].data_dir / "pg_hba.conf"
+    before = hba.read_text()
+    hba.write_text("local all postgres reject\n" + before)
+    checked.paste("psql -h 127.0.0.1 -c 'select 1' || pg_ctl reload   # on pg2")
+    found = checked.checks()["local_sql", "pg2"]
+    assert found["verdict"] == "fail" and "Unix socket" in found["sentence"]
+    hba.write_text(before)
+    checked.paste("pg_ctl reload   # on pg2")
+    wait_until(lambda: checked.verdict("local_sql", "pg2") == "pass", "it may again", 60)
+
+
+def test_commits_that_would_wait_for_nobody_after_a_failover_are_found(checked):
+    checked.sql(
+        "pg2", "alter system set synchronous_standby_names = 'pg1';", "select pg_reload_conf();"
+    )
+    checked.broken_then_mended("synchronous", "pg2", verdict="warn")
+
+
+def test_settings_below_the_primarys_are_found(checked):
+    """PostgreSQL itself pauses the replay of such a standby; what is printed ends that."""
+    standby = checked.servers["pg2"]
+    checked.sql("pg1", "alter system set max_connections = 130;")
+    postgres.stop(checked.servers["pg1"], "fast")
+    postgres.start(checked.servers["pg1"])
+    wait_until(
+        lambda: checked.verdict("equal_settings", "pg2") == "fail", "max_connections differs", 60
+    )
+    found = checked.checks()["equal_settings", "pg2"]
+    assert "then restart it" in found["fix"]
+    checked.paste(found["fix"])
+    postgres.stop(standby, "fast")
+    postgres.start(standby)
+    postgres.wait_until_streaming(*checked.pair.servers)
+    wait_until(lambda: checked.verdict("equal_settings", "pg2") == "pass", "it is equal", 60)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "check"),
+    [
+        ("postgres", "bin_dir", "/usr/share", "server_tools"),
+        ("failover", "rto", "1s", "rto"),
+    ],
+)
+def test_what_is_wrong_in_the_configuration_is_found(checked, section, key, value, check):
+    before = checked.config.read_text()
+    document = yaml.safe_load(before)
+    document["clusters"]["demo"].setdefault(section, {})[key] = value
+    try:
+        checked.config.write_text(yaml.safe_dump(document))
+        found = checked.failoverd("check", "--json")
+        told = found.stdout + found.stderr
+        assert found.returncode != 0, told
+        assert check in told or key in told
+    finally:
+        checked.config.write_text(before)
+
+
+def test_the_data_directory_of_another_server_is_found(checked):
+    before = checked.config.read_text()
+    one, two = (str(server.data_dir) for server in checked.pair.servers)
+    try:
+        checked.config.write_text(before.replace(one, "OTHER").replace(two, one))
+        checked.config.write_text(checked.config.read_text().replace("OTHER", two))
+        found = checked.checks()
+        assert found["identity", "pg1"]["verdict"] == "fail"
+        assert found["fence_rungs", "pg1"]["verdict"] == "fail"
+        assert one in found["identity", "pg1"]["fix"]
+    finally:
+        checked.config.write_text(before)

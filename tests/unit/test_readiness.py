@@ -1,0 +1,440 @@
+"""Each check both ways: well on a healthy pair, and with its fix where that is broken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from failoverd.core.judged import Verdict
+from failoverd.core.memory import Calibration
+from failoverd.core.model import NodeName, Outcome, WallTime
+from failoverd.core.objectives import Backlog, Means, RungMeans, objectives
+from failoverd.core.policy import DeadManPolicy, Mode, NodePolicy, TargetName, TargetPolicy
+from failoverd.core.readiness import NAMES, failing, readiness
+from failoverd.core.replication import Receiver, Sender, Slot
+from failoverd.core.survey import (
+    PRIVILEGES,
+    HostStanding,
+    OwnStanding,
+    Reader,
+    RungTrial,
+    ServerStanding,
+    Survey,
+)
+from failoverd.core.target import TargetReport
+from tests.unit.story import ADDRESSES, PG1, PG2, POLICY, WALL, Story, look, well
+
+PG3 = NodeName("pg3")
+DAY = 86400.0
+GB = 1 << 30
+TOOLS = ("pg_ctl", "pg_controldata", "pg_isready", "psql", "pg_waldump", "pg_rewind")
+SETTINGS = {
+    "wal_log_hints": "on",
+    "data_checksums": "off",
+    "full_page_writes": "on",
+    "max_wal_senders": "10",
+    "max_replication_slots": "10",
+    "hot_standby": "on",
+    "recovery_target_timeline": "latest",
+    "synchronous_standby_names": "",
+    "synchronous_commit": "on",
+    "fsync": "on",
+    "allow_alter_system": "on",
+    "wal_keep_size": "1024",
+}
+
+
+def server(node) -> ServerStanding:
+    return ServerStanding(
+        version=160004,
+        settings=SETTINGS,
+        privileges=frozenset(PRIVILEGES),
+        role="failoverd",
+        server_address=ADDRESSES[node],
+        server_port=5432,
+        databases_bytes=GB if node == PG1 else None,
+        own_name=str(node),
+        own_user="replicator",
+        restore_command="cp /archive/%f %p",
+        certificate_ends_at=WallTime(WALL + 300 * DAY),
+    )
+
+
+def host() -> HostStanding:
+    return HostStanding(
+        user="postgres",
+        owns_data=True,
+        major=16,
+        tools={tool: f"{tool} (PostgreSQL) 16.4" for tool in (*TOOLS, "pg_basebackup")},
+        data_free_bytes=50 * GB,
+        wal_free_bytes=50 * GB,
+        unit="postgresql-16",
+        restart="no",
+        sudo=True,
+        login_s=0.03,
+    )
+
+
+def healthy() -> Survey:
+    """A pair that nothing is wrong with, where every check applies."""
+    story = Story().all_well()
+    sees = story.machine.view
+    one, two = sees.report(PG1), sees.report(PG2)
+    limits = (("max_connections", 100),)
+    assert one.server is not None and two.server is not None
+    senders = (Sender("pg2", ADDRESSES[PG2], "streaming", "async", None),)
+    slots = (Slot("pg2", active=True, wal_status="reserved", retained_bytes=0),)
+    one = replace(one, server=replace(one.server, limits=limits, senders=senders, slots=slots))
+    two = replace(
+        two,
+        server=replace(
+            two.server, limits=limits, primary_slot_name="pg2", upstream_host=ADDRESSES[PG1],
+            postmaster_started="1699990500", data_directory="/data2",
+        ),
+    )  # fmt: skip
+    hosts = {node: replace(r.host, facts=facts(r)) for node, r in ((PG1, one), (PG2, two))}
+    one, two = replace(one, host=hosts[PG1]), replace(two, host=hosts[PG2])
+    target = TargetName("haproxy")
+    policy = replace(
+        POLICY, can_rejoin=True, targets={target: TargetPolicy()}, dead_man=DeadManPolicy(5.0)
+    )
+    calibration = Calibration("b", "postgres", "1:2", 4, "1699990000")
+    memory = replace(
+        story.machine.memory, required=limits, calibrations={PG1: calibration, PG2: calibration}
+    )
+    means = Means((RungMeans("stop"), RungMeans("agent", 2.0)), rto_s=20.0)
+    fine = look(Outcome.OK, story.at)
+    return Survey(
+        at=WallTime(WALL),
+        view=replace(sees, nodes={PG1: one, PG2: two}),
+        memory=memory,
+        policy=policy,
+        server_looks={PG1: fine, PG2: fine},
+        servers={PG1: server(PG1), PG2: server(PG2)},
+        host_looks={PG1: fine, PG2: fine},
+        hosts={PG1: host(), PG2: host()},
+        rungs=tuple(RungTrial(node, "agent", True, "it says on") for node in (PG1, PG2)),
+        targets={target: TargetReport(target, fine, frozenset({PG1}), "leads to pg1")},
+        own=OwnStanding(state_dir="/var/lib/failoverd", state_free_bytes=GB),
+        dead_man="",
+        means=means,
+        objectives=tuple(
+            one for one in objectives(policy, means, Backlog()) if one.worst_s is not None
+        ),
+    )
+
+
+def facts(report):
+    found = well(report.name, 9, report.began_at).host.facts
+    assert found is not None
+    return found
+
+
+# What is changed in a healthy pair.
+
+
+def of_server(node, **changed):
+    return lambda s: replace(s, servers={**s.servers, node: replace(s.servers[node], **changed)})
+
+
+def setting(node, name, value):
+    return lambda s: of_server(node, settings={**s.servers[node].settings, name: value})(s)
+
+
+def of_host(node, **changed):
+    return lambda s: replace(s, hosts={**s.hosts, node: replace(s.hosts[node], **changed)})
+
+
+def no_host(node, outcome, detail):
+    def change(s):
+        hosts = {n: h for n, h in s.hosts.items() if n != node}
+        return replace(s, hosts=hosts, host_looks={**s.host_looks, node: look(outcome, 9, detail)})
+
+    return change
+
+
+def no_server(node, outcome, detail=""):
+    def change(s):
+        servers = {n: h for n, h in s.servers.items() if n != node}
+        looks = {**s.server_looks, node: look(outcome, 9, detail)}
+        return replace(s, servers=servers, server_looks=looks)
+
+    return change
+
+
+def sees(node, **changed):
+    """In what the watch sees of the server by SQL."""
+
+    def change(s):
+        report = s.view.report(node)
+        seen = replace(report, server=replace(report.server, **changed))
+        return replace(s, view=replace(s.view, nodes={**s.view.nodes, node: seen}))
+
+    return change
+
+
+def remembers(**changed):
+    return lambda s: replace(s, memory=replace(s.memory, **changed))
+
+
+def policy(**changed):
+    return lambda s: replace(s, policy=replace(s.policy, **changed))
+
+
+def whole(**changed):
+    return lambda s: replace(s, **changed)
+
+
+def wants(rto_s):
+    return lambda s: replace(s, means=replace(s.means, rto_s=rto_s))
+
+
+def other_directory(s):
+    report = s.view.report(PG2)
+    found = replace(report.host.facts, system_identifier="1")
+    seen = replace(report, host=replace(report.host, facts=found))
+    return replace(s, view=replace(s.view, nodes={**s.view.nodes, PG2: seen}))
+
+
+def same_server(s):
+    mine = s.view.report(PG1).server
+    return sees(
+        PG2, in_recovery=False, postmaster_started=mine.postmaster_started,
+        data_directory=mine.data_directory,
+    )(s)  # fmt: skip
+
+
+def slot(**changed):
+    usual = Slot("pg2", active=True, wal_status="reserved", retained_bytes=0)
+    return sees(PG1, slots=(replace(usual, **changed),))
+
+
+def without_slot(s):
+    changed = sees(PG2, primary_slot_name="")(setting(PG1, "wal_keep_size", "0")(s))
+    return of_server(PG2, restore_command="")(changed)
+
+
+def target(outcome, *points_at):
+    name = TargetName("haproxy")
+    report = TargetReport(name, look(outcome, 9), frozenset(points_at), "it does not answer")
+    return whole(targets={name: report})
+
+
+FAIL, WARN, UNKNOWN = Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN
+STALE = Sender("cdc", "198.51.100.7", "streaming", "async", None)
+NAMELESS = Receiver("waiting", "192.0.2.11", 5432, 0.1)
+TOLD_NOT = RungTrial(PG1, "agent", False, "Connection timed out")
+LONG = Reader(4711, "report", "psql", 1200.0)
+
+BROKEN = [
+    # name, what is broken, verdict, in its sentence, in its fix
+    ("sql", no_server(PG1, Outcome.REFUSED), FAIL, "refused", "pg_hba.conf"),
+    ("sql", no_server(PG2, Outcome.OUR_FAULT, "no such file"), FAIL, "no such file", "own host"),
+    ("ssh_host_key", no_host(PG1, Outcome.MISCONFIGURED, "host key not verifiable"), FAIL,
+     "known_hosts", "ssh-keyscan 192.0.2.11"),
+    ("ssh_login", no_host(PG1, Outcome.MISCONFIGURED, "no login"), FAIL, "no login", "ssh-copy-id"),
+    ("ssh_login", no_host(PG2, Outcome.TIMED_OUT, ""), FAIL, "timed_out", "ssh-copy-id"),
+    ("sudo", no_host(PG1, Outcome.MISCONFIGURED, "sudo: a password is required"), FAIL,
+     "become", "sudoers"),
+    ("sudo", of_host(PG1, owns_data=False), FAIL, "not the owner", "ssh.user"),
+    ("sudo", of_host(PG1, sudo=False), WARN, "systemctl", "/etc/sudoers.d/failoverd"),
+    ("identity", other_directory, FAIL, "data directory belongs to 1", "postgres.data_dir"),
+    ("identity", remembers(calibrations={}), FAIL, "a fence could not be proved", "data_dir"),
+    ("identity", sees(PG2, system_identifier="7"), FAIL, "belongs to", "data_dir"),
+    ("node_address", same_server, FAIL, "the very same server", "not to a virtual IP"),
+    ("node_address", of_server(PG1, server_port=6432), FAIL, "6432", "postgres.port"),
+    ("node_address", of_server(PG1, server_address="", server_port=0), FAIL, "pooler", "host"),
+    ("node_address", of_host(PG1, address_secondary=True), WARN, "virtual IP", "first address"),
+    ("login_shell", of_host(PG1, login_s=0.9), WARN, "900 ms", "chsh"),
+    ("clock", of_host(PG2, clock_ahead_s=-90.0), WARN, "90 s behind", "timedatectl"),
+    ("certificate", of_server(PG1, certificate_ends_at=WALL + 5 * DAY), WARN, "5.0 days", "renew"),
+    ("certificate", of_server(PG1, certificate_ends_at=WALL + DAY), FAIL, "1.0 days", "renew"),
+    ("certificate", of_server(PG1, certificate_ends_at=WALL - DAY), FAIL, "has expired", "renew"),
+    ("server_tools", of_host(PG2, tools={}), FAIL, "pg_ctl is not in bin_dir", "apt-get install"),
+    ("server_tools", of_host(PG2, major=17), FAIL, "PostgreSQL 17", "postgresql-17"),
+    ("server_tools",
+     of_host(PG2, tools={k: v for k, v in host().tools.items() if k != "pg_rewind"}), WARN,
+     "pg_rewind", "bin_dir"),
+    ("local_sql", of_host(PG2, local_sql="psql: no pg_hba.conf entry"), FAIL, "Unix socket",
+     "local all postgres peer"),
+    ("epoch_kept", of_host(PG1, epoch_kept="/root is not writable"), FAIL, "/root", "install -d"),
+    ("disk_space", of_host(PG1, wal_free_bytes=1 << 20), FAIL, "free for WAL", "enlarge"),
+    ("disk_space", of_host(PG1, wal_free_bytes=500 << 20), WARN, "500 MB", "enlarge"),
+    ("disk_space", of_host(PG1, data_free_bytes=500 << 20), WARN, "copied", "enlarge"),
+    ("unit_restart", of_host(PG1, restart="on-failure"), WARN, "=on-failure", "daemon-reload"),
+    ("unit_restart", of_host(PG1, unit_loaded=False), FAIL, "no unit", "list-units"),
+    ("other_manager", remembers(other_managers={PG2: "patroni"}), FAIL, "patroni runs there",
+     "disable --now patroni"),
+    ("privileges", of_server(PG1, privileges=frozenset()), FAIL, "pg_monitor",
+     'GRANT pg_monitor TO "failoverd";'),
+    ("privileges", of_server(PG2, privileges=frozenset({"pg_monitor"})), WARN, "pg_promote",
+     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_promote"),
+    ("rewind", setting(PG1, "wal_log_hints", "off"), WARN, "wal_log_hints", "wal_log_hints = on"),
+    ("rewind", setting(PG1, "full_page_writes", "off"), WARN, "full_page_writes", "= on"),
+    ("max_wal_senders", setting(PG2, "max_wal_senders", "0"), FAIL, "could not serve", "= 3"),
+    ("max_wal_senders", setting(PG2, "max_wal_senders", "1"), WARN, "nothing is left", "= 3"),
+    ("max_wal_senders", setting(PG2, "max_replication_slots", "0"), WARN, "slots is 0", "= 3"),
+    ("hot_standby", setting(PG1, "hot_standby", "off"), WARN, "answers nobody", "hot_standby = on"),
+    ("allow_alter_system", setting(PG2, "allow_alter_system", "off"), FAIL, "detached", "= on"),
+    ("durability", setting(PG1, "fsync", "off"), WARN, "fsync is off", "fsync = on"),
+    ("durability", setting(PG1, "synchronous_commit", "off"), WARN, "before they are", "= on"),
+    ("restore_command", of_server(PG2, restore_command="scp postgres@192.0.2.11:/a/%f %p"), WARN,
+     "asks pg1", "no node"),
+    ("long_readers", of_server(PG2, reader=LONG), WARN, "4711 of report",
+     "pg_terminate_backend(4711)"),
+    ("other_failoverd", of_server(PG1, other_daemons=("192.0.2.99",)), FAIL, "192.0.2.99",
+     "observe"),
+    ("streaming", sees(PG2, receiver=None), FAIL, "does not stream", "failoverd rejoin pg2"),
+    ("streaming", sees(PG2, receiver=NAMELESS), FAIL, "(waiting)", "failoverd rejoin pg2"),
+    ("streaming", sees(PG2, primary_slot_name="failoverd_frozen_7"), FAIL, "detached", "reset"),
+    ("streaming", remembers(timeline=2), FAIL, "timeline 1, not 2", "rejoin"),
+    ("lag", policy(max_data_loss_bytes=-1), WARN, "only salvage", "watch"),
+    ("lag", policy(max_data_loss_bytes=-1, salvage=False), FAIL, "max_data_loss", "network"),
+    ("equal_settings", sees(PG2, limits=(("max_connections", 50),)), FAIL, "would stop it",
+     "max_connections = 100"),
+    ("equal_settings", sees(PG2, limits=(("max_connections", 200),)), WARN, "would not start",
+     "on pg1"),
+    ("slots", sees(PG1, slots=()), FAIL, "missing on pg1", "pg_create_physical_replication_slot"),
+    ("slots", slot(wal_status="lost"), FAIL, "has lost its WAL", "rejoin pg2"),
+    ("slots", slot(wal_status="unreserved"), WARN, "about to lose", "lag"),
+    ("slots", slot(active=False, retained_bytes=20 * GB), WARN, "20 GB", "pg_drop_"),
+    ("slots", without_slot, WARN, "wal_keep_size is 0", "primary_slot_name = 'pg2'"),
+    ("primary_conninfo", sees(PG2, upstream_host=""), FAIL, "names no host", "primary_conninfo"),
+    ("primary_conninfo", of_server(PG2, own_name=""), WARN, "no application_name",
+     "application_name=pg2"),
+    ("primary_conninfo", of_server(PG2, own_name="walreceiver"), WARN, "walreceiver, not pg2",
+     "application_name=pg2"),
+    ("primary_conninfo", setting(PG2, "recovery_target_timeline", "1"), FAIL, "not latest",
+     "= 'latest'"),
+    ("primary_conninfo", policy(can_rejoin=False), WARN, "no credentials", "replication:"),
+    ("synchronous", setting(PG1, "synchronous_standby_names", "pg9"), WARN, "0 of them stream",
+     "synchronous_standby_names = ''"),
+    ("synchronous", setting(PG2, "synchronous_standby_names", "pg1"), WARN, "as primary",
+     "synchronous: managed"),
+    ("one_primary", sees(PG1, in_recovery=True), FAIL, "no node takes writes", "recover"),
+    ("failover_possible", whole(obstacles=("cooldown for another 60 s",)), FAIL, "cooldown",
+     "failoverd status"),
+    ("fence_rungs", whole(rungs=(TOLD_NOT,)), WARN, "Connection timed out", "action=status"),
+    ("fence_rungs",
+     lambda s: no_host(PG1, Outcome.TIMED_OUT, "")(replace(s, rungs=(TOLD_NOT,))), FAIL,
+     "no rung of its ladder works", "action=status"),
+    ("dead_man", whole(dead_man="no standby streams"), FAIL, "no standby streams", "status"),
+    ("redirect", target(Outcome.UNKNOWN), FAIL, "cannot be asked", "redirect"),
+    ("redirect", target(Outcome.OK, PG2), FAIL, "leads to pg2, not to pg1", "redirect"),
+    ("unknown_walsenders", sees(PG1, senders=(STALE,)), WARN, "cdc from 198.51.100.7", "priority"),
+    ("state_dir", whole(own=OwnStanding(state_dir="/x", state_dir_fault="permission denied")),
+     FAIL, "permission denied", "install -d"),
+    ("state_dir", whole(own=OwnStanding(state_dir="/x", state_free_bytes=1)), FAIL, "1 bytes",
+     "enlarge"),
+    ("rto", wants(3.0), FAIL, "crash", "failover.rto"),
+    ("not_covered",
+     lambda s: replace(s, objectives=objectives(s.policy, Means(), Backlog())), WARN,
+     "host_lost and isolated", "dead_man"),
+]  # fmt: skip
+
+
+def checks_of(survey, name):
+    return [one for one in readiness(survey) if one.name == name]
+
+
+def test_a_healthy_pair_passes_every_check_and_each_has_something_to_say():
+    found = readiness(healthy())
+    worse = [(one.name, one.node, one.sentence) for one in found if one.verdict is not Verdict.PASS]
+    assert worse == []
+    assert all(one.sentence for one in found)
+    assert {one.name for one in found} == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "verdict", "sentence", "fix"),
+    BROKEN,
+    ids=[f"{c[0]}: {c[3]}" for c in BROKEN],
+)
+def test_what_is_broken_is_told_by_its_check_with_a_fix(name, broken, verdict, sentence, fix):
+    found = [one for one in checks_of(broken(healthy()), name) if one.verdict is verdict]
+    assert found, checks_of(broken(healthy()), name)
+    assert any(sentence in one.sentence and fix in one.fix for one in found), found
+
+
+def test_every_check_is_tried_broken():
+    assert {case[0] for case in BROKEN} == set(NAMES)
+
+
+def test_what_could_not_be_looked_at_is_not_known_and_not_well():
+    survey = no_server(PG2, Outcome.REFUSED)(healthy())
+    (found,) = [one for one in checks_of(survey, "privileges") if one.node == PG2]
+    assert found.verdict is UNKNOWN
+    assert "privileges" not in failing(readiness(survey))
+    assert "sql" in failing(readiness(survey))
+
+
+def test_a_broken_standby_is_a_warning_where_another_could_take_over():
+    survey = healthy()
+    third = replace(survey.policy.nodes[PG2], host="192.0.2.13")
+    wider = replace(
+        survey,
+        policy=replace(survey.policy, nodes={**survey.policy.nodes, PG3: third}),
+        view=replace(
+            survey.view,
+            nodes={
+                **survey.view.nodes,
+                PG3: replace(
+                    sees(PG2, postmaster_started="1", data_directory="/3")(survey).view.report(PG2),
+                    name=PG3,
+                ),
+            },
+        ),
+        servers={**survey.servers, PG3: replace(survey.servers[PG2], own_name="pg3")},
+        server_looks={**survey.server_looks, PG3: survey.server_looks[PG2]},
+        hosts={**survey.hosts, PG3: survey.hosts[PG2]},
+        host_looks={**survey.host_looks, PG3: survey.host_looks[PG2]},
+        rungs=(*survey.rungs, RungTrial(PG3, "agent", True, "on")),
+        memory=replace(
+            survey.memory,
+            calibrations={**survey.memory.calibrations, PG3: survey.memory.calibrations[PG2]},
+        ),
+    )
+    assert failing(readiness(wider)) == frozenset()
+    broken = of_host(PG2, local_sql="no entry")(wider)
+    (found,) = [one for one in checks_of(broken, "local_sql") if one.node == PG2]
+    assert found.verdict is WARN
+    assert "pg3 could take over" in found.sentence
+    both = of_host(PG3, local_sql="no entry")(broken)
+    assert "local_sql" in failing(readiness(both))
+
+
+def test_the_primary_is_never_spared():
+    assert "local_sql" in failing(readiness(of_host(PG1, local_sql="no entry")(healthy())))
+
+
+def test_beside_another_manager_or_another_daemon_one_may_observe():
+    observing = policy(mode=Mode.OBSERVE)(healthy())
+    beside = remembers(other_managers={PG2: "patroni"})(observing)
+    assert "other_manager" not in failing(readiness(beside))
+    watched = of_server(PG1, other_daemons=("192.0.2.99",))(observing)
+    assert "other_failoverd" not in failing(readiness(watched))
+
+
+def test_from_the_command_line_a_daemon_elsewhere_is_no_fault():
+    own = OwnStanding(in_daemon=False, state_dir="/x", state_free_bytes=GB)
+    survey = of_server(PG1, other_daemons=("192.0.2.99",))(replace(healthy(), own=own))
+    (found,) = [one for one in checks_of(survey, "other_failoverd") if one.node == PG1]
+    assert found.verdict is WARN
+
+
+def test_no_secret_of_a_restore_command_is_told():
+    survey = of_server(PG2, restore_command="curl -u a:hunter2 192.0.2.11/%f -o %p")(healthy())
+    assert "hunter2" not in repr(readiness(survey))
+    assert "hunter2" not in repr(survey)
+
+
+def test_an_address_is_found_as_a_word_only():
+    survey = of_server(PG2, restore_command="scp 192.0.2.110:/a/%f %p")(healthy())
+    assert all(one.verdict is Verdict.PASS for one in checks_of(survey, "restore_command"))
+
+
+def test_a_node_that_may_never_take_over_spares_nobody():
+    never = NodePolicy("192.0.2.12", never=True)
+    survey = policy(nodes={**POLICY.nodes, PG2: never})(healthy())
+    assert "local_sql" in failing(readiness(of_host(PG2, local_sql="no entry")(survey)))
