@@ -18,7 +18,10 @@ def alter_system(node: NodeName, setting: str, value: str, *, restart: bool = Fa
     return f'on {node}: psql -c "alter system set {setting} = {value}"{then}'
 
 
-def privileges(s: Survey, _: NodeName, server: ServerStanding) -> Judged | None:
+def privileges(s: Survey, node: NodeName, server: ServerStanding) -> Judged | None:
+    """Grants are the whole cluster's: asked of the primary, where that answers."""
+    if s.primary in s.servers and node != s.primary:
+        return None
     missing = [name for name in _wanted(s, server) if name not in server.privileges]
     if not missing:
         return fine("the role has what it needs")
