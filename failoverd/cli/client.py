@@ -61,7 +61,13 @@ def config_path(given: str | None) -> str:
 
 
 def ask(
-    path: str, method: str, where: str, body: dict[str, Any] | None = None, timeout_s: float = 10.0
+    path: str,
+    method: str,
+    where: str,
+    body: dict[str, Any] | None = None,
+    timeout_s: float = 10.0,
+    *,
+    accept: str = "*/*",
 ) -> tuple[int, Any]:
     """HTTP status and the decoded body (text where it is not JSON).
 
@@ -70,7 +76,8 @@ def ask(
     connection = _UnixConnection(path, timeout_s)
     try:
         payload = None if body is None else json.dumps(body)
-        connection.request(method, where, payload, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", "Accept": accept}
+        connection.request(method, where, payload, headers)
         response = connection.getresponse()
         text = response.read().decode()
     except TimeoutError:

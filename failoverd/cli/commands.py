@@ -55,28 +55,23 @@ def run(obj: Context) -> None:
 
 
 @cli.command()
-@click.option("--watch", is_flag=True, help="Again every second, until interrupted.")
+@click.option("--watch", is_flag=True, help="As it changes, until interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def status(obj: Context, *, watch: bool, as_json: bool) -> None:
     """What the daemon sees, what it would do, and why."""
+    if watch:
+        from failoverd.cli.watch import watch as watch_on
+
+        watch_on(obj, as_json=as_json)
+        return
     from failoverd.cli.screen import status_screen
 
-    while True:
-        found = obj.statuses()
-        if as_json:
-            text = json.dumps(found[0] if len(found) == 1 else found, indent=1)
-        else:
-            text = "\n\n".join(status_screen(one) for one in found)
-        if watch and sys.stdout.isatty():
-            click.clear()
-        click.echo(text)
-        if not watch:
-            return
-        try:
-            time.sleep(1)
-        except KeyboardInterrupt:
-            return
+    found = obj.statuses()
+    if as_json:
+        click.echo(json.dumps(found[0] if len(found) == 1 else found, indent=1))
+    else:
+        click.echo("\n\n".join(status_screen(one) for one in found))
 
 
 @cli.command()

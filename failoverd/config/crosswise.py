@@ -9,6 +9,7 @@ from failoverd.config.document import Place
 from failoverd.config.files import file_of, wrong_program, wrong_secrets, wrong_with
 from failoverd.config.models import Cluster, Configuration
 from failoverd.config.nodes import NodeSettings, node_settings
+from failoverd.config.notify import check_notify, check_notify_files
 from failoverd.config.ways import check_targets, target_files
 
 Wrong = tuple[Place, str]
@@ -16,6 +17,7 @@ Wrong = tuple[Place, str]
 
 def check_together(configuration: Configuration) -> Iterator[Wrong]:
     """Addresses that differ, and keys that must be given by the cluster or by its nodes."""
+    yield from check_notify(configuration.daemon.notify)
     taken: dict[tuple[str, int], str] = {}
     for name, cluster in configuration.clusters.items():
         every = {node: node_settings(name, cluster, node) for node in cluster.nodes}
@@ -98,6 +100,7 @@ def _required(name: str, cluster: Cluster, every: Mapping[str, NodeSettings]) ->
 
 def check_files(configuration: Configuration) -> Iterator[Wrong]:
     """Files that must be there, and secrets that nobody else may read. Said once each."""
+    yield from check_notify_files(configuration.daemon.notify)
     said: set[tuple[Path, bool]] = set()
     for name, cluster in configuration.clusters.items():
         yield from _wrong_rungs(name, cluster)

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from failoverd.config.notify import Notify
 from failoverd.config.quantities import Duration, Size, Span, duration, size
 from failoverd.config.redirect import Target
 from failoverd.config.section import OVER, Secret, Section, Ssh
@@ -382,6 +383,8 @@ class Daemon(Section):
     """The Unix socket that the command line talks to."""
     log: Log = Log()
     leadership: Leadership = Leadership()
+    notify: list[Notify] = []
+    """Who is told at once of what needs a person, beside alerts (docs/operation.md)."""
 
 
 class Configuration(Section):

@@ -29,7 +29,7 @@ def page() -> str:
         "Fencing", "Rung", "Agent", "OwnCommand", "DeadMan", "NodeAgent", "Limits",
         "Target", "Haproxy", "AgentCheck", "PgBouncer", "VirtualIp", "Dns", "DnsKey",
         "RedirectCommand", "Daemon", "Log",
-        "Leadership",
+        "Leadership", "Notify", "Webhook", "NotifyCommand",
     )  # fmt: skip
     return HEAD + "".join(line for name in order for line in _section(name, sections[name]))
 
@@ -48,6 +48,9 @@ _KEY = {
     "Cluster": "clusters.NAME",
     "Node": "clusters.NAME.nodes.NODE",
     "Secret": "clusters.NAME.sql.password",
+    "Notify": "daemon.notify[]",
+    "Webhook": "daemon.notify[].webhook",
+    "NotifyCommand": "daemon.notify[].command",
     "Rung": "clusters.NAME.fencing.ladder[]",
     "Agent": "clusters.NAME.fencing.ladder[].agent",
     "OwnCommand": "clusters.NAME.fencing.ladder[].command",

@@ -35,8 +35,8 @@ class Target(Source, Protocol):
     """What may be asked of the daemon."""
 
     async def submit(self, cluster: str, command: Command) -> str | None: ...
-    async def reload(self) -> str | None: ...
     async def check(self, cluster: str) -> Mapping[str, Any]: ...
+    async def reload(self, by: str) -> str | None: ...
     def rehearsal(self, cluster: str, order: Order) -> Mapping[str, Any]: ...
 
 
@@ -155,7 +155,7 @@ def _acting(asked: Asked) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 
 async def _reload(request: web.Request) -> web.Response:
-    return _answer(await request.app[TARGET].reload())
+    return _answer(await request.app[TARGET].reload(_peer(request)))
 
 
 def _answer(refused: str | None, status: int = 409) -> web.Response:

@@ -26,17 +26,21 @@ from failoverd.core.situation import Machine
 from failoverd.core.states import Settling, StateName, Suspect, name_of
 from failoverd.daemon import clock
 from failoverd.daemon.agent_check import Port, ports_of
+from failoverd.daemon.audit import Audit
 from failoverd.daemon.incidents import Incidents
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.nodes import nodes_of
+from failoverd.daemon.notifications import Notifications
 from failoverd.daemon.preflight import Preflight
 from failoverd.daemon.rehearsal import Order, rehearse
 from failoverd.daemon.renewals import Renewal
 from failoverd.daemon.supervisor import Reload, Supervisor
 from failoverd.daemon.targets import ways_of
 from failoverd.observability import log
+from failoverd.observability.live import Live
 from failoverd.observability.metrics import Metrics
+from failoverd.observability.notices import notice
 from failoverd.observability.readiness import changes, readiness_document
 from failoverd.observability.report import Number
 from failoverd.observability.status import status_document
@@ -56,6 +60,9 @@ class Fleet:
         self._journal = journal
         self._metrics = metrics
         self._incidents = Incidents(journal)
+        self._audit = Audit(journal.directory)
+        self._notifications = Notifications(configuration.daemon.notify, journal.directory, metrics)
+        self.live = Live(clock.wall())
         self._lag = LoopLag()
         self._renewed: dict[str, Renewal] = {}
         self.supervisors: dict[str, Supervisor] = {
@@ -102,10 +109,13 @@ class Fleet:
             ticker = group.create_task(self._lag.run())
             reporter = group.create_task(self._report_lag())
             self._beside = [group.create_task(one.run()) for one in self.preflights.values()]
+            telling = group.create_task(self._notifications.run())
             watching = [group.create_task(one.run()) for one in self.supervisors.values()]
             await asyncio.wait(watching)
-            for task in (ticker, reporter, *self._beside):
+            for task in (ticker, reporter, telling, *self._beside):
                 task.cancel()
+        self._notifications.close()
+        self._audit.close()
 
     async def _report_lag(self) -> None:
         while True:
@@ -147,10 +157,17 @@ class Fleet:
         if supervisor is None:
             known = ", ".join(sorted(self.supervisors))
             return f"no cluster is called {cluster!r}: one of {known}"
-        return await supervisor.submit(command)
+        refused = await supervisor.submit(command)
+        self._audit.command(cluster, command, refused, clock.wall())
+        return refused
 
-    async def reload(self) -> str | None:
+    async def reload(self, by: str) -> str | None:
         """All of the new configuration, or none of it and the reason."""
+        refused = await self._reload()
+        self._audit.note(by, "reload", refused, clock.wall())
+        return refused
+
+    async def _reload(self) -> str | None:
         try:
             configuration = await asyncio.to_thread(load, self._path)
         except ConfigurationErrors as errors:
@@ -226,6 +243,10 @@ class Fleet:
         self._metrics.stepped(cluster, before, event, after, clock.now(), policy)
         log.step_logged(cluster, before, event, after, entry)
         if entry is not None and entry.kind is not EntryKind.KNOWLEDGE:
+            self.live.stepped(cluster, before, event, after, entry, at=clock.wall())
+            told = notice(cluster, before, event, after, entry, clock.wall())
+            if told is not None:
+                self._notifications.note(told)
             self._incidents.changed(cluster)
             self._reported(cluster, before, event, after, entry)
 

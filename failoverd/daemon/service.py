@@ -22,8 +22,10 @@ from failoverd.daemon.control import serve_control
 from failoverd.daemon.fleet import Fleet
 from failoverd.daemon.journal import Journal
 from failoverd.daemon.journal_file import JournalError
+from failoverd.daemon.listening import listen
 from failoverd.observability import log
 from failoverd.observability.http import application
+from failoverd.observability.limits import limited
 from failoverd.observability.metrics import Metrics
 
 EX_CONFIG = 78
@@ -51,7 +53,8 @@ def run(path: Path) -> int:
     except ConfigurationErrors as errors:
         print(errors, file=sys.stderr)  # noqa: T201 - there is no log yet
         return EX_CONFIG
-    log.start_logging(configuration.daemon.log.level, configuration.daemon.log.format)
+    written = configuration.daemon.log
+    log.start_logging(written.level, written.format, monotonic=clock.monotonic)
     try:
         journal = Journal.open(configuration.daemon.state_dir)
     except JournalError as error:
@@ -79,6 +82,7 @@ class Service:
         self._fleet = fleet
         self._listen = listen
         self._control_socket = control_socket
+        self._port: asyncio.Server | None = None
         self._stopping = 0
         self._main: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,6 +111,8 @@ class Service:
             log.logger().warning("stopped at once, by a second signal: the next start resumes")
         finally:
             notify("STOPPING=1")
+            if self._port is not None:
+                self._port.close()
             for runner in runners:
                 await runner.cleanup()
             with contextlib.suppress(FileNotFoundError):
@@ -116,12 +122,16 @@ class Service:
     async def _serve(self, runners: list[web.AppRunner]) -> None:
         """A port that is taken is said, and tried again; it never stops the watch."""
         host, _, port = self._listen.rpartition(":")
-        runner = web.AppRunner(application(self._fleet), access_log=None, shutdown_timeout=0.5)
+        runner = web.AppRunner(
+            application(self._fleet, limited(clock.monotonic)),
+            access_log=None,
+            shutdown_timeout=0.5,
+        )
         await runner.setup()
         runners.append(runner)
         while True:
             try:
-                await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+                self._port = await listen(runner, host.strip("[]"), int(port))
             except OSError as error:
                 log.logger().error(f"cannot listen on {self._listen}: {error}; trying again")
                 await asyncio.sleep(LISTEN_AGAIN_S)
@@ -178,7 +188,7 @@ class Service:
     async def _reload(self) -> None:
         microseconds = int(clock.monotonic() * 1e6)
         notify(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
-        refused = await self._fleet.reload()
+        refused = await self._fleet.reload("SIGHUP")
         if refused is None:
             log.logger().info("the configuration was reloaded")
         else:

@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from failoverd.observability.limits import LARGEST_BYTES
+from failoverd.observability.live import Live
+from failoverd.observability.page import MANY_CLUSTERS, POLICY, Shown, page
 from failoverd.observability.report import Number
+from failoverd.observability.stream import LIVE, events
 
 DIGITS = 18
-MANY_CLUSTERS = 10
-"""Above this, an exposition takes longer than the event loop should wait."""
 
 
 class Source(Protocol):
@@ -22,6 +24,9 @@ class Source(Protocol):
     def status(self, cluster: str) -> Mapping[str, Any]: ...
     def ready(self, cluster: str) -> bool: ...
     def metrics(self) -> bytes: ...
+
+    @property
+    def live(self) -> Live: ...
     def incidents(self, cluster: str) -> Sequence[Mapping[str, Any]]: ...
     def incident(self, cluster: str, number: Number) -> Mapping[str, Any] | None: ...
     def incident_report(self, cluster: str, number: Number, form: str) -> str | None: ...
@@ -30,16 +35,19 @@ class Source(Protocol):
 SOURCE = web.AppKey("source", Source)
 
 
-def application(source: Source) -> web.Application:
-    """Everything that may be read."""
-    app = web.Application(middlewares=[_errors])
+def application(source: Source, *middlewares: Any) -> web.Application:
+    """Everything that may be read; `middlewares`: what may be asked at most."""
+    app = web.Application(middlewares=[_errors, *middlewares], client_max_size=LARGEST_BYTES)
     app[SOURCE] = source
+    app[LIVE] = source.live
+    app.on_shutdown.append(_let_listeners_go)
     app.add_routes(
         [
             web.get("/", _index),
             web.get("/metrics", _metrics),
             web.get("/healthz", _health),
             web.get("/readyz", _ready),
+            web.get("/api/v1/events", events),
             web.get("/api/v1/clusters", _clusters),
             web.get("/api/v1/clusters/{cluster}", _cluster),
             web.get("/api/v1/clusters/{cluster}/incidents", _incidents),
@@ -74,16 +82,32 @@ def cluster_of(request: web.Request) -> str:
     return name
 
 
+async def _let_listeners_go(app: web.Application) -> None:
+    app[LIVE].close()
+
+
 async def _index(request: web.Request) -> web.Response:
-    lines = ["failoverd", "", "GET /metrics /healthz /readyz /api/v1/clusters", ""]
-    for name in request.app[SOURCE].clusters():
-        status = request.app[SOURCE].status(name)
-        lines.append(f"{name}: {status['state']}: {status['sentence']}")
-    return web.Response(text="\n".join(lines) + "\n")
+    """The status page: of all clusters, or of the one that is named."""
+    source, wanted = request.app[SOURCE], request.query.get("cluster")
+    names = [name for name in source.clusters() if wanted in (None, name)]
+    if not names:
+        raise web.HTTPNotFound(reason=f"no such cluster; one of {', '.join(source.clusters())}")
+    few = len(names) <= MANY_CLUSTERS
+    shown = [
+        Shown(
+            source.status(name),
+            await asyncio.to_thread(source.incidents, name) if few else (),
+        )
+        for name in names
+    ]
+    happened = [one.told for one in source.live.recent() if one.told["cluster"] in names]
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+    return web.Response(text=page(shown, happened), content_type="text/html", headers=headers)
 
 
 async def _metrics(request: web.Request) -> web.Response:
     source = request.app[SOURCE]
+    # Above so many, an exposition takes longer than the event loop should wait.
     many = len(source.clusters()) > MANY_CLUSTERS
     body = await asyncio.to_thread(source.metrics) if many else source.metrics()
     return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})

@@ -11,7 +11,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, Settling, StateName, Suspect, name_of
 from failoverd.core.target import owed
 from failoverd.observability.journald import Journald, fields_of, is_behind
+from failoverd.observability.repeats import UnderWay, without_repeats
 
 QUEUED = 10_000
 STOP_S = 2.0
@@ -133,11 +134,17 @@ class _FromLibraries(logging.Handler):
 
 
 _dropped = _Tally()
+_under_way = UnderWay()
 _writers: list[_Writer] = []
 
 
-def start_logging(level: str, form: str, descriptor: int = 1) -> None:
-    """Lines of `level` and above, as JSON or for people, to standard output."""
+def start_logging(
+    level: str, form: str, descriptor: int = 1, *, monotonic: Callable[[], float] | None = None
+) -> None:
+    """Lines of `level` and above, as JSON or for people, to standard output.
+
+    With a clock, what says the same again is written once a minute.
+    """
     stop_logging()
     writer = _Writer(descriptor, Journald() if is_behind(descriptor) else None)
     _writers.append(writer)
@@ -157,6 +164,8 @@ def start_logging(level: str, form: str, descriptor: int = 1) -> None:
     tracebacks = [structlog.processors.format_exc_info] if form == "json" else []
     structlog.configure(
         processors=[
+            _under_way.numbered,
+            *([without_repeats(monotonic)] if monotonic is not None else []),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *tracebacks,
@@ -217,6 +226,7 @@ def step_logged(
     cluster: str, before: Machine, event: Event, after: Machine, entry: Entry | None
 ) -> None:
     """One line for each entry of the journal; what needs a person is an error."""
+    _under_way.is_now(cluster, None if after.incident is None else after.incident.epoch)
     if entry is None:
         return
     state = name_of(after.state)

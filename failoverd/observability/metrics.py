@@ -81,6 +81,7 @@ FAILURES = tuple(o for o in Outcome if o not in (Outcome.OK, Outcome.NOT_TRIED))
 NO_JOB = "ok"
 LED = ("led", "failed")
 RUNGS = ("stop", "agent", "command", "dead_man")
+NOTIFIED = ("told", "failed", "given_up", "dropped")
 RENEWALS = ("acknowledged", "unanswered", "refused")
 
 
@@ -352,6 +353,20 @@ class Metrics:
         """What readiness was judged to be."""
         self._unready[cluster] = failing(checks)
         surveyed(self._all, cluster, checks, objectives)
+
+    def notifying(self, target: str) -> None:
+        """Somebody is to be told of notices."""
+        for outcome in NOTIFIED:
+            self._all.notifications.labels(target, outcome)
+        self._all.notices_queued.labels(target)
+
+    def notified(self, target: str, outcome: str) -> None:
+        """What became of a notice, or of an attempt to tell it."""
+        self._all.notifications.labels(target, outcome).inc()
+
+    def notices_queued(self, target: str, count: int) -> None:
+        """How many are still to be told."""
+        self._all.notices_queued.labels(target).set(count)
 
     def loop_lag(self, seconds: float) -> None:
         """The worst lag of the event loop since the last call."""

@@ -244,6 +244,18 @@ class Series:
             "The worst lag of the event loop in the last second.",
             of_daemon=True,
         )
+        self.notifications = self._counter(
+            "notifications",
+            "Notices by what became of them: `told`, `failed` (an attempt, tried again), `given_up`"
+            " (after a day), `dropped` (too many waited). Of this run of the daemon.",
+            "target", "outcome",
+            of_daemon=True,
+        )  # fmt: skip
+        self.notices_queued = self._gauge(
+            "notices_queued",
+            "Notices that are still to be told, when somebody was told last.",
+            "target", of_daemon=True,
+        )  # fmt: skip
         self.config_reloads = self._counter(
             "config_reloads",
             "Reloads of the configuration; `refused`: nothing was changed.",

@@ -50,7 +50,7 @@ def status_document(name: str, m: Machine, now: Now, policy: Policy) -> dict[str
         "switchover_obstacles": list(obstacles(m, None, policy)),
         "outlook": {"would": view.would, "why": view.why, "obstacles": list(view.obstacles)},
         "dead_man": _dead_man(m, now, policy),
-        "nodes": {n: _node(n, m, now) for n in sorted(policy.nodes)},
+        "nodes": {n: _node(n, m, now, policy) for n in sorted(policy.nodes)},
         "targets": {n: _target(n, m, now) for n in sorted(m.targets)},
     }
 
@@ -139,7 +139,7 @@ def _target(name: TargetName, m: Machine, now: Now) -> dict[str, Any]:
     }
 
 
-def _node(name: NodeName, m: Machine, now: Now) -> dict[str, Any]:
+def _node(name: NodeName, m: Machine, now: Now, policy: Policy) -> dict[str, Any]:
     report = m.view.report(name)
     server = report.server
     job = m.jobs.get(name)
@@ -156,6 +156,7 @@ def _node(name: NodeName, m: Machine, now: Now) -> dict[str, Any]:
         "replay_backlog_bytes": backlog_bytes(server),
         "replay": backlog_sentence(server, m.memory.replay_stands.get(name)),
         "replay_paused": server is not None and server.replay_paused,
+        "follows": _follows(server, policy),
         "receiver": server.receiver.status if server is not None and server.receiver else None,
         "slots": [
             {
@@ -177,6 +178,16 @@ def _node(name: NodeName, m: Machine, now: Now) -> dict[str, Any]:
         "job_detail": job.said if job is not None else "",
         "divergence": _divergence(m, name),
     }
+
+
+def _follows(server: ServerFacts | None, policy: Policy) -> str | None:
+    """The node that it streams from, or the address where that is none of them."""
+    receiver = server.receiver if server is not None else None
+    if receiver is None or not receiver.sender_host:
+        return None
+    where = (receiver.sender_host, receiver.sender_port)
+    named = (name for name, node in policy.nodes.items() if (node.host, node.port) == where)
+    return next(named, f"{where[0]}:{where[1]}")
 
 
 def _divergence(m: Machine, node: NodeName) -> dict[str, Any] | None:

@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,23 @@ def test_status_shows_what_it_sees_and_what_it_would_do(running):
     assert document["nodes"]["pg1"]["slots"] == []
 
 
+def test_a_watched_status_tells_a_pipe_of_each_change_and_of_nothing_else(running):
+    command = [sys.executable, "-m", "failoverd", "-c", str(running.config), "status", "--watch"]
+    with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, text=True) as watching:
+        try:
+            states = [json.loads(watching.stdout.readline())["clusters"][0]["state"]]
+            for act in ("pause", "resume"):
+                running.failoverd(act)
+                while states[-1] == {"pause": "watching", "resume": "paused"}[act]:
+                    told = json.loads(watching.stdout.readline())
+                    states.append(told["clusters"][0]["state"])
+        finally:
+            watching.send_signal(signal.SIGINT)
+    assert states[0] == states[-1] == "watching"
+    assert "paused" in states
+    assert watching.returncode == 0
+
+
 def test_check_passes_where_a_failover_would_work(running):
     checked = running.failoverd("check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -79,6 +98,14 @@ def test_pause_and_resume(running):
     assert "paused already" in again.stderr
     assert running.failoverd("resume").returncode == 0
     assert running.daemon.status()["state"] == "watching"
+    asked = urllib.request.Request(
+        f"{running.daemon.url}/api/v1/events", headers={"Accept": "application/json"}
+    )
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        happened = json.load(answer)["events"]
+    states = [one["state"] for one in happened]
+    assert states[-2:] == ["paused", "watching"]
+    assert "asked to pause" in happened[-2]["sentence"]
 
 
 def test_a_pause_may_end_by_itself(running):
@@ -140,7 +167,7 @@ def test_the_http_interface_is_read_only_and_says_what_there_is(running):
     assert json.loads(get("/replica/pg2"))["ok"]
     assert get("/primary/pg2") is None
     assert "failoverd_state" in get("/metrics")
-    assert "demo: watching" in get("/")
+    assert "pg1 is the primary" in get("/")
 
 
 def test_the_metrics_hold_every_transition_from_the_start(running):

@@ -8,11 +8,13 @@ import os
 import socket
 
 import pytest
+import structlog
 
 from failoverd.core.events import EffectFailed, Evidence, Replied
 from failoverd.core.machine import effects
 from failoverd.observability import log
 from failoverd.observability.journald import Journald, message_id
+from failoverd.observability.repeats import UnderWay, without_repeats
 from tests.unit.story import Story, failover
 
 
@@ -194,3 +196,42 @@ def test_what_the_journal_of_systemd_does_not_take_is_written_as_ever(pipe, jour
     log.logger().warning("all is not well")
     (line,) = written(*pipe)
     assert line.startswith("<4>{")
+
+
+def test_the_same_sentence_is_written_once_a_minute_and_then_with_how_often_it_was_left_out():
+    now = [100.0]
+    once = without_repeats(lambda: now[0])
+    line = {"event": "no answer from pg1 in 3.1 s", "cluster": "main"}
+    assert once(None, "warning", dict(line)) == line
+    for seconds in (3, 4.25, 17):
+        with pytest.raises(structlog.DropEvent):
+            once(None, "warning", {**line, "event": f"no answer from pg1 in {seconds} s"})
+    now[0] += 61
+    assert once(None, "warning", dict(line))["repeated"] == 3
+
+
+def test_another_node_another_level_and_a_change_of_state_are_no_repeats():
+    once = without_repeats(lambda: 100.0)
+    line = {"event": "no answer from pg1 in 3.1 s", "cluster": "main"}
+    once(None, "warning", dict(line))
+    for level, other in (
+        ("warning", {**line, "event": "no answer from pg2 in 3.1 s"}),
+        ("error", line),
+        ("warning", {**line, "cluster": "other"}),
+        ("warning", {**line, "from_state": "watching"}),
+        ("warning", {**line, "from_state": "watching"}),
+    ):
+        assert once(None, level, dict(other)) == other
+
+
+def test_during_an_incident_every_line_has_its_number_and_afterwards_none():
+    under_way = UnderWay()
+    under_way.is_now("main", 7)
+    assert under_way.numbered(None, "info", {"event": "x"})["incident"] == 7
+    assert under_way.numbered(None, "info", {"event": "x", "cluster": "main"})["incident"] == 7
+    assert "incident" not in under_way.numbered(None, "info", {"event": "x", "cluster": "other"})
+    under_way.is_now("other", 9)
+    assert "incident" not in under_way.numbered(None, "info", {"event": "x"})
+    under_way.is_now("main", None)
+    under_way.is_now("other", None)
+    assert under_way.numbered(None, "info", {"event": "x"}) == {"event": "x"}
