@@ -207,14 +207,21 @@ def ack(obj: Context) -> None:
 @click.option("--version", "major", type=click.IntRange(13, 18), default=17, help="Server major.")
 @click.option("--user", default="failoverd", help="The role's name.")
 @click.option("--managed", is_flag=True, help="For `synchronous: managed`, too.")
-def grants(major: int, user: str, *, managed: bool) -> None:
+@click.option("--replication", metavar="ROLE", help="The role of `replication: {user: ROLE}`, too.")
+def grants(major: int, user: str, replication: str | None, *, managed: bool) -> None:
     """Print the SQL for the monitoring role, least privilege, by server version."""
     from failoverd.config.grants import grants as statements
+    from failoverd.config.grants import replication_grants
 
+    named = "--user"
     try:
-        click.echo(statements(major, user, managed=managed))
+        wanted = [statements(major, user, managed=managed)]
+        named = "--replication"
+        if replication is not None:
+            wanted.append(replication_grants(replication))
     except ValueError as error:
-        fail(f"--user: {error}", EXIT_USAGE)
+        fail(f"{named}: {error}", EXIT_USAGE)
+    click.echo("\n\n".join(wanted))
 
 
 @cli.command()

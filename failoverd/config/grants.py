@@ -1,10 +1,10 @@
-"""The SQL that makes the monitoring role, with no more than what is used.
+"""The SQL that makes the role that watches and the one to replicate by: no more than is used.
 
-No superuser, no replication, and ALTER SYSTEM for one setting at most, where it is asked for: a
-standby's settings are changed on its host, by the owner of its data directory. The control
-data functions, LSN functions and pg_logical_emit_message are everybody's.
+For the first no superuser, no replication, and ALTER SYSTEM for one setting at most, where it is
+asked for: a standby's settings are changed on its host, by the owner of its data directory. The
+control data functions, LSN functions and pg_logical_emit_message are everybody's.
 Source: PostgreSQL documentation, "Predefined Roles"; pg_promote may be executed by
-superusers alone until it is granted ("Recovery Control Functions").
+superusers alone until it is granted ("Recovery Control Functions"); for the second, "pg_rewind".
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ from __future__ import annotations
 OLDEST_MAJOR, NEWEST_MAJOR = 13, 18
 RESERVED_CONNECTIONS_SINCE = 16
 CHECKPOINT_SINCE = ON_PARAMETER_SINCE = 15
+OF_PG_REWIND = (
+    "pg_ls_dir(text, boolean, boolean)",
+    "pg_stat_file(text, boolean)",
+    "pg_read_binary_file(text)",
+    "pg_read_binary_file(text, bigint, bigint, boolean)",
+)
 
 
 def grants(major: int, user: str, *, managed: bool = False) -> str:
@@ -56,6 +62,26 @@ def grants(major: int, user: str, *, managed: bool = False) -> str:
             "-- setting reserved_connections is above 0 (the default is 0):",
             f"GRANT pg_use_reserved_connections TO {name};",
         ]
+    return "\n".join([*lines, "COMMIT;"])
+
+
+def replication_grants(user: str) -> str:
+    """For the role of the section `replication`: the same on every version. Run likewise.
+
+    Raises ValueError for a name that there cannot be.
+    """
+    name = quoted(user)
+    lines = [
+        "-- By this one standbys stream, and an old primary is rewound or copied.",
+        f"-- The password is set apart, so that it stands in no file: \\password {name}",
+        "-- Every node's pg_hba.conf must let the role in from every node, for replication and for",
+        "-- the database of replication.database.",
+        "BEGIN;",
+        f"CREATE ROLE {name} LOGIN REPLICATION;",
+        f"ALTER ROLE {name} SET search_path = pg_catalog;",
+        "-- For pg_rewind, which reads any file of the data directory by them:",
+    ]
+    lines += [f"GRANT EXECUTE ON FUNCTION pg_catalog.{it} TO {name};" for it in OF_PG_REWIND]
     return "\n".join([*lines, "COMMIT;"])
 
 

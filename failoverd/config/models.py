@@ -302,8 +302,8 @@ class Replication(Section):
     """How a node connects to the primary, where failoverd brings it back or makes it a standby."""
 
     user: Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] = ""
-    """A role with REPLICATION and the functions of pg_rewind (`failoverd grants`); empty: none, and
-    then no node is brought back and there is no switchover."""
+    """A role with REPLICATION and the functions of pg_rewind (`failoverd grants --replication
+    ROLE`); empty: none, and then no node is brought back and there is no switchover."""
     password_file: AbsolutePath | None = None
     """A file with the password alone, which only its owner may read; on the daemon's host."""
     password: Secret | None = None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
+from failoverd.cli.commands import cli
 from failoverd.config.grants import (
     CHECKPOINT_SINCE,
     ON_PARAMETER_SINCE,
     RESERVED_CONNECTIONS_SINCE,
     grants,
+    replication_grants,
 )
 from failoverd.core.model import Outcome
 from failoverd.daemon.clock import monotonic
@@ -158,6 +161,50 @@ async def test_what_is_not_needed_is_refused(ground, room, running):
     assert (await other.run("select", timeout_s=PATIENCE_S)).ok
     await session.close()
     await other.close()
+
+
+NOT_FOR_REPLICATION = (
+    "alter system set primary_conninfo = ''",
+    "select pg_reload_conf()",
+    "create table public.mine ()",
+    "create role another",
+    "select * from public.secret",
+    "select pg_promote()",
+    "select pg_read_file('postgresql.conf')",
+    "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres'",
+)
+
+
+async def test_the_role_that_nodes_replicate_by_may_do_that_and_nothing_more(
+    binaries, grounds, room, running
+):
+    """That it is enough is tried by every test that brings an old primary back."""
+    primary = running(servers.start_primary(grounds(binaries), room))
+    postgres.sql(primary, replication_grants(ROLE))
+    postgres.sql(primary, "create table secret (); revoke create on schema public from public;")
+    other = await session_of(primary, postgres.SUPERUSER)
+    session = await session_of(primary)
+    for statement in NOT_FOR_REPLICATION:
+        answer = await session.run(statement, timeout_s=PATIENCE_S)
+        assert "42501" in answer.look.detail, (statement, answer.look)
+    assert (await other.run("select", timeout_s=PATIENCE_S)).ok
+    await session.close()
+    await other.close()
+
+
+def test_both_roles_are_printed_where_both_are_asked_for_and_are_taken_together(
+    ground, room, running
+):
+    primary = running(servers.start_primary(ground, room))
+    words = ["grants", "--version", str(ground.binaries.major), "--replication", "replicator"]
+    printed = CliRunner().invoke(cli, words)
+    assert printed.exit_code == 0, printed.output
+    postgres.sql(primary, printed.output)
+    roles = "select rolname || rolreplication from pg_roles where rolcanlogin and not rolsuper"
+    assert set(postgres.sql(primary, roles).split()) == {"failoverdfalse", "replicatortrue"}
+    refused = CliRunner().invoke(cli, ["grants", "--replication", "two\nlines"])
+    assert refused.exit_code == 2
+    assert "--replication: a role's name is one line of text" in refused.output
 
 
 async def test_no_function_of_another_user_is_taken_for_one_of_postgresql(ground, room, running):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from failoverd.config.grants import replication_grants
 from failoverd.core.effects import Rejoin
 from failoverd.core.model import Epoch, NodeName
 from failoverd.core.schedule import Rejoined, Rejoining
@@ -22,7 +23,8 @@ from tests.cluster.servers import ask_about
 from tests.cluster.worlds import world_of
 
 OVER = ("started", "failed")
-
+ROLE = "replicator"
+"""It may do what is granted to it, and no more."""
 
 NEWEST, *OLDER = servers.binaries_by_major()
 
@@ -53,6 +55,7 @@ class Pair:
         self.old = running(servers.start_primary(ground, room, wal_log_hints="on", **settings))
         self.new = running(servers.start_standby(ground, room, self.old))
         postgres.sql(self.old, "create table kept (n int); insert into kept values (1);")
+        postgres.sql(self.old, replication_grants(ROLE))
         self.wait_until_received()
 
     def wait_until_received(self):
@@ -79,7 +82,7 @@ class Pair:
 
     async def arguments(self, method="auto"):
         source = await self.source()
-        conninfo = f"host=127.0.0.1 port={self.new.port} user=postgres dbname=postgres"
+        conninfo = f"host=127.0.0.1 port={self.new.port} user={ROLE} dbname=postgres"
         ours = ask_about(self.old)
         return {
             "method": method,
@@ -91,7 +94,7 @@ class Pair:
             "source_conninfo": conninfo,
             "secret_passfile": "*:*:*:*:a word that nobody asks for",
             "secret_settings": "primary_conninfo = 'host=127.0.0.1"
-            f" port={self.new.port} user=postgres application_name=pg1'\nprimary_slot_name = 'pg1'",
+            f" port={self.new.port} user={ROLE} application_name=pg1'\nprimary_slot_name = 'pg1'",
             "slot": "pg1",
             "limit": "60",
             "forward": " ".join(ours.arguments),
