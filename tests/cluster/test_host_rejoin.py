@@ -242,6 +242,21 @@ async def test_what_cannot_be_rewound_is_copied_and_the_old_directory_is_kept(
     assert (kept / "standby.signal").exists()
 
 
+async def test_without_room_for_a_copy_nothing_is_copied_and_it_stays_fenced(pair):
+    postgres.kill(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    too_much = {**await pair.arguments("copy"), "total": str(1 << 50)}
+    started = await ask_about(pair.old).act("rejoin_start", **too_much)
+    assert started.done, started.run.output
+    state = await pair.until_over()
+    assert state.field("phase") == "failed"
+    assert f"{1 << 50} kB and a tenth more are needed" in state.field("failure")
+    assert not (pair.old.directory / "data.failoverd" / "new").exists()
+    assert (pair.old.data_dir / "standby.signal").exists()
+    assert not postgres.processes(pair.old)
+
+
 def of_its_owner(server, *command):
     return subprocess.Popen([*server.become, *command])
 

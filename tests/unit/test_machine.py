@@ -54,6 +54,7 @@ from failoverd.core.model import (
 )
 from failoverd.core.policy import Mode
 from failoverd.core.restart import restored
+from failoverd.core.sentences import state_sentence
 from failoverd.core.states import (
     Blocked,
     BlockReason,
@@ -524,6 +525,22 @@ def test_a_candidate_that_gets_on_with_its_replay_is_waited_for():
             daemon.sees(dead(), cut_off(), cut_off(), after=31)
         daemon.fenced()
         assert isinstance(daemon.state, Promoting)
+
+
+def test_what_a_candidate_has_still_to_replay_is_shown_with_how_long_it_takes():
+    mib = 1 << 20
+    daemon = crashed().fenced().froze({PG2: HERE}).answered(Salvage, NOTHING)
+    assert isinstance(daemon.state, Promoting)
+    assert "to be replayed" not in state_sentence(daemon.machine)
+    daemon.sees(dead(), cut_off(replayed_lsn=Lsn(HERE - 90 * mib)))
+    assert f"{90 * mib} bytes are still to be replayed, at an unknown rate" in state_sentence(
+        daemon.machine
+    )
+    daemon.sees(dead(), cut_off(replayed_lsn=Lsn(HERE - 80 * mib)), after=2)
+    assert (
+        f"{80 * mib} bytes are still to be replayed, about 16 s at its last rate"
+        in state_sentence(daemon.machine)
+    )
 
 
 def test_a_dead_candidate_with_nobody_beside_it_is_given_up_and_the_old_primary_started_again():
