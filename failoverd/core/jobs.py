@@ -27,7 +27,8 @@ class Job(enum.StrEnum):
     REPOINTING = "repointing"
     """A standby that must follow the present primary, and is not seen to do so yet."""
     DIVERGED = "diverged"
-    """A standby that is ahead of where the new timeline forked off: it must be rewound."""
+    """A standby that is ahead of where the new timeline forked off, or whose WAL the new primary
+    does not have any more: it must be rewound, or copied anew."""
     EQUIPPING = "equipping"
     """The new primary: the old one's slots are to be made there, and a checkpoint asked for."""
     OWED_THAW = "owed_thaw"

@@ -24,6 +24,7 @@ from failoverd.core.effects import (
     Unguard,
 )
 from failoverd.core.events import (
+    WAL_GONE,
     EffectFailed,
     Equipped,
     Event,
@@ -228,6 +229,11 @@ def _equipped(m: Machine, node: NodeName, done: bool, now: Now) -> Machine:  # n
 
 def _after_duty(m: Machine, event: Replied, now: Now) -> Machine:
     match event:
+        case Replied(
+            effect=Repoint(node=node), result=EffectFailed(reason=reason, evidence=evidence)
+        ) if reason == WAL_GONE and _is_to_follow(m, node):
+            lost = NodeJob(Job.DIVERGED, m.jobs[node].epoch, said=evidence.sentence)
+            return replace(m, jobs={**m.jobs, node: lost})
         case Replied(effect=Repoint(node=node), result=result) if _is_to_follow(m, node):
             return _told(m, node, isinstance(result, Repointed), now)
         case Replied(effect=SetSynchronous() as effect, result=result):
@@ -287,7 +293,8 @@ def _ripe(m: Machine, node: NodeName, job: NodeJob, now: Now) -> NodeJob:
     if job.retry_at is None or job.retry_at > now.monotonic:
         return job
     if job.job is Job.REPOINTING and job.told and diverged(m.view.report(node), m.memory):
-        return NodeJob(Job.DIVERGED, job.epoch)
+        said = f"it is ahead of where the new primary took over: failoverd rejoin {node}"
+        return NodeJob(Job.DIVERGED, job.epoch, said=said)
     return replace(job, retry_at=None)
 
 

@@ -16,6 +16,7 @@ from failoverd.core.events import (
 from failoverd.core.model import Outcome
 from failoverd.core.schedule import Checkpointed, Rejoined, Rejoining
 from failoverd.effect.replication import conninfo, passfile_line, setting, slot_name
+from failoverd.effect.retained import gone
 from failoverd.effect.world import Node, Runs, World, act_now, ask, note_clock, why
 from failoverd.transport.host import HostAnswer
 
@@ -135,7 +136,8 @@ def _arguments(
     assert node.replication is not None
     source = world.nodes[effect.primary]
     options = node.replication.to(source.address.host, source.address.port)
-    own = {**options, "application_name": node.name}
+    # The database is for the synchronization of failover slots, from PostgreSQL 17 on.
+    own = {**options, "dbname": node.replication.database, "application_name": node.name}
     if password is not None:
         own["password"] = password
     reads = {**options, "dbname": node.replication.database, "connect_timeout": "10"}
@@ -175,9 +177,10 @@ async def _streams(
     )
     if streaming:
         return await _finish(effect, world, node, runs)
-    if _seconds(seen) <= STREAMS_WITHIN_S:
-        return Rejoining(True, runs.evidence(_progress(node, seen)))
     method = seen.field("method")
+    hopeless = method != "copy" and await gone(world, node, source, runs) is not None
+    if _seconds(seen) <= STREAMS_WITHIN_S and not hopeless:
+        return Rejoining(True, runs.evidence(_progress(node, seen)))
     if method == "copy":
         sentence = f"{node.name} was copied anew and does not stream from {source.name}"
         return EffectFailed(REJOIN_FAILED, runs.evidence(sentence))

@@ -10,9 +10,10 @@ import base64
 import re
 
 from failoverd.core.effects import Repoint
-from failoverd.core.events import EffectFailed, Repointed
+from failoverd.core.events import WAL_GONE, EffectFailed, Repointed
 from failoverd.core.model import SavedSettings
 from failoverd.effect.conninfo import NotUnderstood, led_to
+from failoverd.effect.retained import gone
 from failoverd.effect.world import Node, Runs, World, act_now, note_clock, why
 from failoverd.transport.host import HostAnswer
 
@@ -34,6 +35,11 @@ async def repoint(effect: Repoint, world: World) -> Repointed | EffectFailed:
         return EffectFailed("not_told", runs.evidence(f"whom it follows: {why(said)}"))
     if said.field("in_recovery") != "true":
         return EffectFailed("not_told", runs.evidence(f"{node.name} is not in recovery"))
+    if effect.attempt and effect.upstream == world.memory.primary:
+        lacking = await gone(world, node, upstream, runs)
+        if lacking is not None:
+            by_hand = f"failoverd rejoin {node.name}"
+            return EffectFailed(WAL_GONE, runs.evidence(lacking), by_hand)
     frozen = said.field("frozen") == "yes"
     if frozen and effect.saved is None:
         sentence = "it is frozen, and its own settings are not known here"

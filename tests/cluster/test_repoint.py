@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import pytest
 
 from failoverd.core.effects import Equip, Promote, Repoint, SetSynchronous
-from failoverd.core.events import EffectFailed, Equipped, Promoted, Repointed, SynchronousSet
+from failoverd.core.events import (
+    WAL_GONE,
+    EffectFailed,
+    Equipped,
+    Promoted,
+    Repointed,
+    SynchronousSet,
+)
 from failoverd.core.lsn import Lsn
 from failoverd.core.model import (
     ControlState,
@@ -29,7 +36,9 @@ from failoverd.effect.equip import equip
 from failoverd.effect.freeze import SETTINGS, _saved
 from failoverd.effect.promote import promote
 from failoverd.effect.repoint import repoint
+from failoverd.effect.retained import gone
 from failoverd.effect.synchronous import set_synchronous
+from failoverd.effect.world import Runs
 from tests.cluster import servers
 from tests.cluster.worlds import world_of
 
@@ -156,6 +165,24 @@ async def test_a_standby_that_is_ahead_of_the_fork_waits_on_its_old_timeline(lef
     servers.wait_until(
         lambda: postgres.sql(left.standbys[AHEAD], waits) == "waiting 1", "pg7 to wait"
     )
+
+
+async def test_a_standby_that_its_upstream_has_no_wal_for_any_more_is_not_told_to_wait_for_it(
+    grounds,
+):
+    ground = grounds(servers.binaries_by_major()[0])
+    with servers.cluster(ground, "pg2", wal_keep_size="0") as them:
+        pg1, pg2 = them.pg1, them["pg2"]
+        again = Repoint(PG2, PG1, EPOCH, await frozen(pg2), attempt=1)
+        world = world_of(pg1, pg2)
+        assert await gone(world, world.nodes[PG2], world.nodes[PG1], Runs()) is None
+        for number in range(3):
+            postgres.sql(pg1, f"create table later{number} (); select pg_switch_wal(); checkpoint;")
+        refused = await repoint(again, world)
+        assert isinstance(refused, EffectFailed), refused
+        assert refused.reason == WAL_GONE
+        assert "pg1 has no WAL any more from where pg2 stands" in refused.evidence.sentence
+        assert refused.advice == "failoverd rejoin pg2"
 
 
 CHECKPOINT = "select timeline_id, checkpoint_lsn from pg_control_checkpoint();"

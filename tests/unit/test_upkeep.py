@@ -17,7 +17,9 @@ from failoverd.core.effects import (
     Unguard,
 )
 from failoverd.core.events import (
+    WAL_GONE,
     Confirmed,
+    EffectFailed,
     Equipped,
     Fenced,
     KeptDown,
@@ -28,7 +30,7 @@ from failoverd.core.events import (
 )
 from failoverd.core.following import upstream_for
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Epoch, Lsn, SystemIdentifier, Timeline
+from failoverd.core.model import Epoch, Evidence, Lsn, SystemIdentifier, Timeline
 from failoverd.core.policy import Mode
 from failoverd.core.replication import Receiver, Sender, Slot
 from failoverd.core.restart import restored
@@ -122,6 +124,17 @@ def test_a_standby_that_does_not_stream_is_told_again():
     assert daemon.asks == ()
     daemon.sees(gone(), NEW_PRIMARY, cut_off(), after=13)
     assert [(e.node, e.saved) for e in daemon.asks if isinstance(e, Repoint)] == [(PG3, None)]
+
+
+def test_a_standby_whose_wal_is_gone_is_told_no_more_and_says_what_it_needs():
+    daemon = repointed().sees(gone(), NEW_PRIMARY, cut_off(), after=13)
+    said = Evidence("pg2 has no WAL any more from where pg3 stands")
+    daemon.answered(Repoint, EffectFailed(WAL_GONE, said))
+    job = daemon.machine.jobs[PG3]
+    assert job.job is Job.DIVERGED
+    assert job.said == said.sentence
+    daemon.sees(gone(), NEW_PRIMARY, cut_off(), after=13)
+    assert not [effect for effect in daemon.asks if isinstance(effect, Repoint)]
 
 
 def test_a_standby_that_comes_back_late_and_was_led_to_the_fenced_node_is_told_to_follow():
