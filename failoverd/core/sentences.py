@@ -338,7 +338,7 @@ def _electing(before: Machine, s: Electing) -> str:
 
 def _reverting(s: Reverting) -> str:
     if not s.guard_owed:
-        return "reverting: the standbys are still to be thawed"
+        return f"reverting: {s.why}; the standbys are still to be thawed"
     back = f"{s.primary} is started again" if s.restart else f"the guard of {s.primary} goes"
     return f"reverting: {s.why}; the standbys are thawed, {back}"
 

@@ -27,6 +27,7 @@ from failoverd.core.schedule import (
     OperatorSwitchover,
     Rejoined,
 )
+from failoverd.core.sentences import state_sentence
 from failoverd.core.states import (
     Fencing,
     Preparation,
@@ -116,6 +117,7 @@ def test_before_the_fence_whatever_disturbs_it_ends_it_and_nothing_was_touched(d
     else:
         daemon.sees(healthy(), gone())
     assert isinstance(daemon.state, Reverting)
+    assert "the switchover is given up: " in state_sentence(daemon.machine)
     assert not daemon.state.restart
     assert not any(isinstance(effect, (Fence, Unfence)) for effect in daemon.asks)
 
