@@ -5,7 +5,7 @@ BIN := .venv/bin
 AT_ONCE ?= --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types docs explore sim sim-long mutations lab bench bench-salvage bench-switchover bench-once lab-long detection redirect package system-packages lock ci clean
+.PHONY: help demo test unit lint types docs explore sim sim-long mutations lab bench bench-salvage bench-switchover bench-once lab-long versions detection redirect package system-packages lock ci clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -75,6 +75,9 @@ bench-once: .venv/ready # that the benchmark itself works: one trial, nothing wr
 
 lab-long: .venv/ready ## what `make lab` leaves out for its length (root)
 	$(BIN)/pytest -m campaign tests --ignore=tests/lab/detection
+
+versions: .venv/ready ## a failover from end to end on other majors of PostgreSQL, each fetched once (root)
+	$(BIN)/pytest -m lab tests/lab/test_majors.py
 
 detection: .venv/ready ## try every condition on real servers, and write docs/detection.md (root)
 	$(BIN)/pytest -m lab tests/lab/detection

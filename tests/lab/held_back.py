@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from failoverd.core.lsn import Lsn
 from tests.lab.lab import Lab
-from tests.lab.machine import BIN_DIR, wait_until
+from tests.lab.machine import wait_until
 from tests.lab.server import DATA_DIR, DatabaseHost
 
 
@@ -59,7 +59,7 @@ def true_end(host: DatabaseHost, timeline: int) -> Lsn:
     wal = host.data / "pg_wal"
     prefix = f"{timeline:08X}"
     names = sorted(file.name for file in wal.glob(f"{prefix}????????????????"))
-    command = [f"{BIN_DIR}/pg_waldump", "-p", f"{DATA_DIR}/pg_wal", names[0], names[-1]]
+    command = [f"{host.bin_dir}/pg_waldump", "-p", f"{DATA_DIR}/pg_wal", names[0], names[-1]]
     said = host.run(command, user="postgres", check=False).stderr
     found = re.search(r"invalid record length at ([0-9A-F]+/[0-9A-F]+)", said)
     assert found, said

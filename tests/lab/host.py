@@ -21,6 +21,7 @@ from typing import Self
 
 from tests.lab.machine import ENVIRONMENT, Argument, run, wait_until
 
+MACHINE = Path("/")
 HOST_INIT = Path(__file__).with_name("host_init.py")
 UNPRIVILEGED = "failoverd-lab"
 UNPRIVILEGED_ID = 61001
@@ -55,10 +56,13 @@ class Host:
         *,
         read_only: Sequence[Path] = (),
         writable: Mapping[str, Path] | None = None,
+        tree: Path = MACHINE,
     ) -> None:
+        """`tree`: whose programs it has, and whose /etc."""
         self.name = name
         self.address = address
         self.directory = directory
+        self._tree = tree
         (directory / "root").mkdir(parents=True)
         self._enter_as(self._boot(read_only, writable or {}))
 
@@ -67,6 +71,7 @@ class Host:
         plan = {
             "name": self.name,
             "root": str(self.directory / "root"),
+            "tree": str(self._tree),
             "accounts": ACCOUNTS,
             "read_only": [str(path) for path in read_only],
             "writable": [(str(path), target) for target, path in writable.items()],

@@ -8,6 +8,7 @@ dies, the pipe on standard input ends, this process ends, and the kernel ends al
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -73,12 +74,13 @@ def show(tree: Path, root: str) -> None:
 def build(root: str, plan: dict[str, Any]) -> None:
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("host", root, "tmpfs", 0, "mode=755")
+    tree = Path(plan["tree"])
     for name in SYSTEM:
-        if Path(f"/{name}").is_symlink():
-            Path(f"{root}/{name}").symlink_to(Path(f"/{name}").readlink())
-        elif Path(f"/{name}").is_dir():
+        if (tree / name).is_symlink():
+            Path(f"{root}/{name}").symlink_to((tree / name).readlink())
+        elif (tree / name).is_dir():
             make(f"{root}/{name}")
-            bind(f"/{name}", f"{root}/{name}", read_only=True)
+            bind(str(tree / name), f"{root}/{name}", read_only=True)
     for path, mode in DIRECTORIES.items():
         make(f"{root}/{path}", mode)
     Path(f"{root}/var/run").symlink_to("/run")
@@ -89,7 +91,9 @@ def build(root: str, plan: dict[str, Any]) -> None:
         Path(f"{root}/dev/{name}").symlink_to(target)
     mount("devpts", f"{root}/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=620")
     mount("proc", f"{root}/proc", "proc")
-    subprocess.run(["cp", "-a", "/etc", f"{root}/etc"], check=True)
+    subprocess.run(["cp", "-a", tree / "etc", f"{root}/etc"], check=True)
+    for name in ("passwd", "group", "shadow"):  # of one number everywhere
+        shutil.copy(f"/etc/{name}", f"{root}/etc/{name}")
     for name, lines in plan["accounts"].items():
         with Path(f"{root}/etc/{name}").open("a") as accounts:
             accounts.writelines(f"{line}\n" for line in lines)

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.lab import python_tree
 from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host
-from tests.lab.machine import BIN_DIR, ENVIRONMENT, run, wait_until
+from tests.lab.machine import ENVIRONMENT, run, wait_until
 from tests.lab.server import (
     DATA_DIR,
     MONITOR_PASSWORD,
@@ -312,11 +312,12 @@ class Monitor(Host):
 
 
 def _cluster(nodes: Iterable[DatabaseHost]) -> dict[str, Any]:
+    nodes = list(nodes)
     return {
         "nodes": {node.name: {"host": node.address} for node in nodes},
         "postgres": {
             "port": PORT,
-            "bin_dir": BIN_DIR,
+            "bin_dir": nodes[0].bin_dir,
             "data_dir": DATA_DIR,
             "socket_dir": SOCKET_DIR,
             "server_log": SERVER_LOG,

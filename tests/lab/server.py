@@ -1,4 +1,4 @@
-"""A database host: PostgreSQL 15 of the distribution under `postgres`, and a real sshd."""
+"""A database host: PostgreSQL of the distribution (15) under `postgres`, and a real sshd."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.lab.host import Host, Process, signal_all, wait_for_processes
+from tests.lab.host import MACHINE, Host, Process, signal_all, wait_for_processes
 from tests.lab.machine import BIN_DIR, run, wait_until
 from tests.lab.network import NETWORK
 
@@ -84,7 +84,7 @@ AuthorizedKeysFile .ssh/authorized_keys
 
 
 @functools.cache
-def template() -> Path:
+def template(bin_dir: str, tree: Path) -> Path:
     """A fresh cluster with roles, table and access rules, made once by this process.
 
     Removed when the process ends; what a killed one left is removed here.
@@ -98,13 +98,13 @@ def template() -> Path:
     home.mkdir()
     give_to_postgres(home)
     inside = f"{HOME}/main"
-    with Host("template", "", directory, writable={HOME: home}) as host:
-        initdb = [f"{BIN_DIR}/initdb", "--no-sync", "--no-instructions", "-k"]
+    with Host("template", "", directory, writable={HOME: home}, tree=tree) as host:
+        initdb = [f"{bin_dir}/initdb", "--no-sync", "--no-instructions", "-k"]
         host.run(
             [*initdb, "--locale=C.UTF-8", "-E", "UTF8", "-U", "postgres", "-D", inside],
             user="postgres",
         )
-        single = [f"{BIN_DIR}/postgres", "--single", "-D", inside, "-c", "log_min_messages=error"]
+        single = [f"{bin_dir}/postgres", "--single", "-D", inside, "-c", "log_min_messages=error"]
         said = host.run([*single, DATABASE], user="postgres", input=ROLES)
     if "ERROR" in said.stdout + said.stderr:
         raise AssertionError(f"the lab's roles were refused:\n{said.stdout}{said.stderr}")
@@ -122,6 +122,7 @@ class DatabaseHost(Host):
     port = PORT
     data_dir = DATA_DIR
     bin_dir = BIN_DIR
+    tree = MACHINE
     socket_dir = SOCKET_DIR
     server_log = SERVER_LOG
 
@@ -131,7 +132,8 @@ class DatabaseHost(Host):
         for path in (self.home, self.ssh):
             path.mkdir(parents=True)
         give_to_postgres(self.home)
-        super().__init__(name, address, directory, writable={HOME: self.home, "/etc/ssh": self.ssh})
+        writable = {HOME: self.home, "/etc/ssh": self.ssh}
+        super().__init__(name, address, directory, writable=writable, tree=self.tree)
         self.run(["install", "-d", "-o", "postgres", "-g", "postgres", "-m", "2775", SOCKET_DIR])
 
     # The host's sshd
@@ -185,7 +187,7 @@ class DatabaseHost(Host):
         """A running primary with the lab's roles. All such primaries have one system identifier."""
         self.data.parent.mkdir(mode=0o700, exist_ok=True)
         give_to_postgres(self.data.parent)
-        run(["cp", "-a", "--reflink=auto", template(), self.data])
+        run(["cp", "-a", "--reflink=auto", template(self.bin_dir, self.tree), self.data])
         self.configure({**SETTINGS, "cluster_name": self.name, **(settings or {})})
         self.start()
 
@@ -203,7 +205,16 @@ class DatabaseHost(Host):
             f"host={upstream.address} port={PORT} user={REPLICATION_ROLE} "
             f"application_name={application_name or self.name}"
         )
-        command = [f"{BIN_DIR}/pg_basebackup", "-D", DATA_DIR, "-R", "-X", "stream", "-d", conninfo]
+        command = [
+            f"{self.bin_dir}/pg_basebackup",
+            "-D",
+            DATA_DIR,
+            "-R",
+            "-X",
+            "stream",
+            "-d",
+            conninfo,
+        ]
         if slot is not None:
             command += ["-C", "-S", slot]
         password = {"PGPASSWORD": REPLICATION_PASSWORD}
@@ -232,7 +243,7 @@ class DatabaseHost(Host):
     def pg_ctl(self, *words: str) -> None:
         # Its own output goes to a file: a started server must not hold our pipe open.
         script = '"$@" >"$HOME/pg_ctl.log" 2>&1 </dev/null'
-        command = ["sh", "-c", script, "sh", f"{BIN_DIR}/pg_ctl", *words[:1], "-D", DATA_DIR]
+        command = ["sh", "-c", script, "sh", f"{self.bin_dir}/pg_ctl", *words[:1], "-D", DATA_DIR]
         done = self.run([*command, *words[1:]], user="postgres", check=False)
         if done.returncode != 0:
             logs = [
@@ -245,7 +256,7 @@ class DatabaseHost(Host):
 
     def sql(self, statement: str, *, timeout_s: float = 10) -> str:
         """What psql prints, unaligned, as the superuser over the local socket."""
-        command = [f"{BIN_DIR}/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        command = [f"{self.bin_dir}/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         command += ["-h", SOCKET_DIR, "-p", str(PORT), DATABASE]
         done = self.run(command, user="postgres", input=statement, timeout_s=timeout_s)
         return done.stdout.rstrip("\n")
