@@ -56,6 +56,8 @@ class Account:
     """In the table, and never acknowledged: allowed, since an answer may be lost."""
     outage_ms: float
     """The longest time between two acknowledgements, or from the last to the end."""
+    outages_ms: tuple[float, ...]
+    """From the last acknowledgement of each stretch to the first of the next one."""
     stretches: tuple[Stretch, ...]
     """In order of time. More than one of a timeline: two primaries took writes at once."""
 
@@ -155,6 +157,11 @@ class Ledger:
             lost=tuple(sorted(promised - there)),
             unexpected=len(there - promised),
             outage_ms=self._outage_ms(log),
+            outages_ms=tuple(
+                (later.at_ns - earlier.at_ns) / 1e6
+                for earlier, later in itertools.pairwise(log)
+                if (earlier.node, earlier.timeline) != (later.node, later.timeline)
+            ),
             stretches=_stretches(log),
         )
 

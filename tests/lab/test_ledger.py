@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -107,6 +108,10 @@ def campaign(lab: Lab, standbys: int, rounds: Sequence[Round]) -> None:
         assert what_was_lost(old, new) == 0, which
         assert lab.monitor.metric("failoverd_wal_lost_bytes") == 0, which
         assert lab.monitor.metric("failoverd_wal_lost_exact") == 1, which
+        sys.stdout.write(
+            f"{standbys} standbys, {which}: {account.acknowledged} commits, none lost;"
+            f" nobody wrote for {account.outage_ms:.0f} ms\n"
+        )
 
 
 def rounds_of(count: int) -> list[Round]:

@@ -109,6 +109,38 @@ def test_a_pause_of_an_operator_is_left_alone_and_shown(lab):
     w.ledger.wait_for(100)
 
 
+BUSY = "select count(*) from pg_stat_activity where state = 'idle in transaction'"
+
+
+def open_transaction(lab, w):
+    """A client of PgBouncer's that keeps its server connection until somebody ends it."""
+    words = ["psql", "-X", "-q", "-h", ADDRESS, "-p", "5432", "-U", APPLICATION_ROLE, DATABASE]
+    variables = ["env", f"PGPASSWORD={APPLICATION_PASSWORD}"]
+    session = lab.app.spawn([*variables, *words])
+    session.stdin.write("begin; select 1;\n")
+    session.stdin.flush()
+    w.pg1.wait_for_sql(BUSY, "1")
+    return session
+
+
+@pytest.mark.campaign
+def test_a_transaction_with_a_server_of_which_nothing_is_heard_is_killed_in_a_failover(lab):
+    """PgBouncer does not know that its old server is gone: its PAUSE has no end."""
+    w, pooler = through_pgbouncer(lab)
+    session = open_transaction(lab, w)
+    lab.part(pooler, w.pg1)
+    w.pg1.kill9_postmaster()
+    wait_for_timeline(w.ledger, 2, w)
+    wait_for_new_primary(w)
+    assert not pooler.paused
+    report = lab.monitor.failoverd("report").stdout
+    assert 'KILL "postgres"' in report
+    assert "[x] Applications were sent over: pgbouncer: postgres at 192.0.2.12:5432" in report
+    went_on(w)
+    said, _ = session.communicate("select 2;\n", timeout=10)
+    assert "server closed the connection" in said or "terminating" in said, said
+
+
 def pause(lab, action):
     command = [python_tree.PYTHON, PAUSING, CONFIG, action]
     done = lab.monitor.run(command, user=UNPRIVILEGED, env=python_tree.ENVIRONMENT)
@@ -132,16 +164,10 @@ def test_for_a_switchover_clients_wait_and_keep_their_sessions(lab):
 @pytest.mark.campaign
 def test_a_transaction_that_does_not_end_is_not_cut_for_a_switchover_and_nothing_stays_paused(lab):
     w, pooler = through_pgbouncer(lab)
-    words = ["psql", "-X", "-q", "-h", ADDRESS, "-p", "5432", "-U", APPLICATION_ROLE, DATABASE]
-    variables = ["env", f"PGPASSWORD={APPLICATION_PASSWORD}"]
-    session = lab.app.spawn([*variables, *words])
-    session.stdin.write("begin; select 1;\n")
-    session.stdin.flush()
-    busy = "select count(*) from pg_stat_activity where state = 'idle in transaction'"
-    w.pg1.wait_for_sql(busy, "1")
+    session = open_transaction(lab, w)
     said = pause(lab, "close")
     assert said == "EffectFailed pgbouncer: transactions of postgres did not end in time"
     assert not pooler.paused
-    assert w.pg1.sql(busy).strip() == "1"
+    assert w.pg1.sql(BUSY).strip() == "1"
     w.ledger.wait_for(100)
     session.communicate("commit;\n", timeout=10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.lab.held_back import hold_back
 from tests.lab.planned import planned, wait_until_all_stream
 
 pytestmark = pytest.mark.lab
@@ -39,6 +40,39 @@ def test_one_that_had_commits_of_its_own_is_rewound_when_it_is_told_to(lab):
     wait_until_all_stream(w)
     assert "it was rewound" in w.daemon.log_text
     assert w.pg1.sql("select to_regclass('never_seen') is null") == "t"
+
+
+def ahead_of_the_new_primary(w):
+    """pg3 alone has what pg1 committed last, and is away while pg2 takes over."""
+    pg3 = w.lab.servers[2]
+    hold_back(w.pg1, w.pg2)
+    w.pg1.sql("create table never_seen as select generate_series(1, 1000) n")
+    end = w.pg1.sql("select pg_current_wal_flush_lsn()")
+    pg3.wait_for_sql(f"select pg_last_wal_receive_lsn() >= '{end}'", "t")
+    w.lab.link_down(pg3)
+    w.wait(lambda: not w.status()["nodes"]["pg3"]["up"], 15, "pg3 is seen to be away")
+    w.pg1.kill9_all()
+    w.wait_until_failed_over(60)
+    w.lab.link_up(pg3)
+    return pg3
+
+
+@pytest.mark.parametrize("policy", ["manual", pytest.param("auto", marks=pytest.mark.campaign)])
+def test_a_standby_that_is_ahead_of_the_new_primary_is_reported_and_rewound(lab, policy):
+    w = planned(lab, trio=True, rejoin=policy, failover={"salvage": False})
+    pg3 = ahead_of_the_new_primary(w)
+    if policy == "manual":
+        w.wait(lambda: w.status()["nodes"]["pg3"]["job"] == "diverged", 60, "it is reported")
+        said = w.status()["nodes"]["pg3"]["job_detail"]
+        assert said == "it is ahead of where the new primary took over: failoverd rejoin pg3"
+        assert "never_seen" in pg3.sql("select relname from pg_class where relname = 'never_seen'")
+        for name in ("pg3", "pg1"):
+            lab.monitor.failoverd("rejoin", name, "--yes", "--timeout", "90", timeout_s=120)
+    wait_until_all_stream(w, 120)
+    assert "the commits that only pg3 has were counted" in w.daemon.log_text
+    assert "pg3 is back as a standby of pg2 and streams: it was rewound" in w.daemon.log_text
+    assert pg3.sql("select to_regclass('never_seen') is null") == "t"
+    assert (pg3.home / "15" / "main.failoverd" / "wal-1").exists()
 
 
 def test_the_daemon_killed_while_it_rejoins_finds_it_again(lab):

@@ -48,9 +48,9 @@ def test_a_lost_standby_is_dropped_and_restored_and_a_crash_then_loses_nothing(l
     assert ledger.check(primary, enough=100).lost == ()
 
 
-@pytest.mark.campaign
-def test_a_crash_while_it_is_lowered_promotes_nobody_unless_an_operator_accepts_the_loss(lab):
-    failover = {"max_data_loss": "0", "salvage": False}
+def crashed_while_lowered(lab, *, max_data_loss):
+    """The primary went on alone, and is gone; its standby is back, and lacks that."""
+    failover = {"max_data_loss": max_data_loss, "salvage": False}
     pg1, pg2, _, ledger = watched_with(lab, 1, synchronous_mode="managed", failover=failover)
     pg1.wait_for_sql(NAMES, 'ANY 1 ("pg2")', 20)
     pg2.pg_ctl_stop("fast")
@@ -58,6 +58,23 @@ def test_a_crash_while_it_is_lowered_promotes_nobody_unless_an_operator_accepts_
     ledger.wait_for(20, 30)
     pg1.kill9_postmaster()
     pg2.start()
+    return pg1, pg2, ledger
+
+
+@pytest.mark.campaign
+def test_a_crash_while_it_is_lowered_promotes_within_the_loss_that_is_configured_and_says_so(lab):
+    _, pg2, ledger = crashed_while_lowered(lab, max_data_loss="16MB")
+    assert new_primary(lab, 60) is pg2
+    ledger.wait_for_node("pg2", 15)
+    report = lab.monitor.failoverd("report").stdout
+    assert "acknowledged commits may be missing" in report
+    assert 0 < lab.monitor.metric("failoverd_wal_lost_bytes") < 16 << 20
+    assert ledger.check(pg2, enough=40).lost != ()
+
+
+@pytest.mark.campaign
+def test_a_crash_while_it_is_lowered_promotes_nobody_unless_an_operator_accepts_the_loss(lab):
+    pg1, pg2, ledger = crashed_while_lowered(lab, max_data_loss="0")
     lab.monitor.wait_until(
         lambda: (
             (s := lab.monitor.status())["state"] == "blocked"

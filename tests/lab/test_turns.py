@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
+import sys
+
 import pytest
 
 from tests.lab import balancer, pooler
 from tests.lab.cluster import Watched, would_work
+from tests.lab.ledger import Account
 from tests.lab.planned import REPLICATION, of, wait_until_all_stream
 from tests.lab.server import REPLICATION_PASSWORD
 from tests.lab.ways import Way, all_lead_to
@@ -35,6 +39,18 @@ def three_behind_both_ways(lab):
     return Watched(lab, servers[0], servers[1], daemon, ledgers[0]), ledgers
 
 
+def tell(way: str, account: Account) -> None:
+    """The figures of docs/verification.md, for whoever runs it with -s."""
+    for kind, outages in (
+        ("crashes", account.outages_ms[::2]),
+        ("switchovers", account.outages_ms[1::2]),
+    ):
+        sys.stdout.write(
+            f"{way}, {len(outages)} {kind}: nobody wrote for {statistics.median(outages):.0f} ms"
+            f" (median), {max(outages):.0f} ms (longest); {account.acknowledged} commits in all\n"
+        )
+
+
 @pytest.mark.parametrize(
     "turns", [5, pytest.param(50, marks=[pytest.mark.campaign, pytest.mark.timeout(3600)])]
 )
@@ -58,8 +74,9 @@ def test_turned_round_nothing_is_lost_and_everything_streams_again_each_time(lab
         for ledger in ledgers:
             ledger.wait_for(20, 60)
     primary = of(w, w.status()["primary"])
-    for ledger in ledgers:
+    for way, ledger in zip(("HAProxy", "PgBouncer"), ledgers, strict=True):
         account = ledger.check(primary, enough=20 * turns)
+        tell(way, account)
         assert account.lost == ()
         assert account.timelines == tuple(sorted(set(account.timelines)))
     assert w.status()["timeline"] == turns + 1

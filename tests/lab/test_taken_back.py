@@ -1,0 +1,150 @@
+"""A switchover that fails before the promotion goes back to the old primary, at whatever point."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.lab.cluster import Watched
+from tests.lab.machine import BIN_DIR
+from tests.lab.planned import is_over, planned, wait_until_all_stream
+from tests.lab.server import DATABASE, SOCKET_DIR, DatabaseHost
+from tests.lab.test_handing_over import startup_of
+
+pytestmark = [pytest.mark.lab, pytest.mark.campaign, pytest.mark.timeout(900)]
+
+HELD = "/tmp/held"
+ENDLESS = f"copy (select 1) to program 'cat >/dev/null; while test -e {HELD}; do sleep 0.05; done'"
+
+
+def backend(server: DatabaseHost, kind: str) -> int:
+    (pid,) = [one.outer_pid for one in server.processes("postgres") if kind in one.command]
+    return pid
+
+
+def hold_its_stop(pg1: DatabaseHost) -> None:
+    """A session that ends when it is let: until then the clean stop of its server waits for it."""
+    pg1.run(["touch", HELD], user="postgres")
+    pg1.spawn([f"{BIN_DIR}/psql", "-X", "-h", SOCKET_DIR, "-c", ENDLESS, DATABASE], user="postgres")
+    pg1.wait_for_sql(
+        "select count(*) from pg_stat_activity where query like 'copy (select 1)%'", "1"
+    )
+
+
+def is_stopping(pg1: DatabaseHost) -> bool:
+    file = pg1.data / "postmaster.pid"
+    return file.exists() and "stopping" in file.read_text()
+
+
+def in_the_stop(fault: Callable[[Watched], None]) -> Callable[[Watched], None]:
+    """While the old primary is being stopped: what is over only after that is not seen before."""
+
+    def happens(w: Watched) -> None:
+        w.wait(lambda: is_stopping(w.pg1), 40, "pg1 is being stopped")
+        fault(w)
+        w.pg1.run(["rm", HELD])
+
+    return happens
+
+
+def before_the_stop(fault: Callable[[Watched], None]) -> Callable[[Watched], None]:
+    def happens(w: Watched) -> None:
+        w.wait(lambda: w.status()["state"] == "fencing", 20, "it is being prepared")
+        fault(w)
+
+    return happens
+
+
+def stop_the_checkpointer(w: Watched) -> None:
+    os.kill(backend(w.pg1, "checkpointer"), signal.SIGSTOP)
+
+
+def no_shutdown_checkpoint_arrives(w: Watched) -> None:
+    """Its stream ends, and it has no other: the old primary lets nobody in any more."""
+    os.kill(backend(w.pg2, "walreceiver"), signal.SIGTERM)
+    w.wait(
+        lambda: not [p for p in w.pg2.processes("postgres") if "walreceiver" in p.command],
+        10,
+        "its stream has ended",
+    )
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where it fails, and what is told of it."""
+
+    prepare: Callable[[Watched], None]
+    fault: Callable[[Watched], None]
+    told: str
+
+
+POINTS = {
+    "no checkpoint": Point(stop_the_checkpointer, lambda _: None, "no checkpoint"),
+    "the candidate dies before the stop": Point(
+        stop_the_checkpointer,
+        before_the_stop(lambda w: w.pg2.kill9_all()),
+        "the switchover is given up: ",
+    ),
+    "the candidate dies before it is elected": Point(
+        lambda w: hold_its_stop(w.pg1), in_the_stop(lambda w: w.pg2.kill9_all()), "pg2"
+    ),
+    "the candidate's host is lost before it is elected": Point(
+        lambda w: hold_its_stop(w.pg1), in_the_stop(lambda w: w.lab.link_down(w.pg2)), "pg2"
+    ),
+    "the candidate lacks the shutdown checkpoint": Point(
+        lambda w: hold_its_stop(w.pg1), in_the_stop(no_shutdown_checkpoint_arrives), "checkpoint"
+    ),
+    "the candidate is asked and does not promote": Point(
+        lambda w: hold_its_stop(w.pg1),
+        in_the_stop(lambda w: os.kill(startup_of(w.pg2).outer_pid, signal.SIGSTOP)),
+        "giving pg2 up",
+    ),
+}
+
+
+def taken_back(w: Watched) -> list[str]:
+    """How each switchover of this run has ended, the latest first."""
+    incidents = w.lab.monitor.get("/api/v1/clusters/main/incidents")["incidents"]
+    return [one["outcome"] for one in incidents if one["trigger"] == "switchover"]
+
+
+def mend(w: Watched) -> None:
+    w.lab.heal()
+    w.pg1.sigcont_all()
+    w.pg2.sigcont_all()
+    if w.pg2.postmaster is None:
+        w.pg2.start()
+
+
+def test_at_any_point_before_the_promotion_the_old_primary_writes_again_and_nothing_is_lost(lab):
+    limits = {"promote": "2s", "stop_fast": "40s", "fence": "60s"}
+    w = planned(lab, trio=True, limits=limits, switchover={"checkpoint": "3s"})
+    for number, (name, point) in enumerate(POINTS.items(), 1):
+        w.wait(lambda: not w.status()["switchover_obstacles"], 60, f"{name}: it could begin")
+        said_before = len(w.daemon.log_text)
+        point.prepare(w)
+        lab.monitor.failoverd("switchover", "--to", "pg2", "--yes", "--timeout", "0", check=False)
+        point.fault(w)
+        w.wait(
+            lambda number=number: (
+                len(ended := taken_back(w)) == number
+                and ended[0] in ("cancelled", "reverted")
+                and is_over(w.status())
+            ),
+            90,
+            f"{name}: it is taken back",
+        )
+        assert w.status()["primary"] == "pg1", name
+        assert not w.pg1.in_recovery, name
+        assert not (w.pg1.data / "standby.signal").exists(), name
+        assert point.told in w.daemon.log_text[said_before:], name
+        mend(w)
+        w.ledger.wait_for(50, 30)
+        wait_until_all_stream(w)
+    account = w.ledger.check(w.pg1, enough=200)
+    assert account.lost == ()
+    assert account.timelines == (1,)
