@@ -41,6 +41,10 @@ sim-long: .venv/ready ## seeds FIRST to FIRST+SEEDS; prints what was run (SEEDS=
 mutations: .venv/ready ## one deliberate defect of the decisions at a time: who finds it
 	$(BIN)/python -m tests.sim.mutate --seeds $(or $(SEEDS),60) --scenarios all --explore --unit
 
+.PHONY: every-step
+every-step: .venv/ready ## kill the daemon wherever it calls out, and see that all is well (root; EVERY_STEP_SECONDS=900)
+	EVERY_STEP_PAGE=docs/every-step.md $(BIN)/pytest -m campaign tests/lab/test_every_step.py
+
 lint: .venv/ready ## format, lint, import rules, shell
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

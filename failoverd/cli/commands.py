@@ -255,18 +255,32 @@ def history(obj: Context, *, as_json: bool) -> None:
 @click.pass_obj
 def report(obj: Context, incident: str | None, *, as_json: bool, as_picture: bool) -> None:
     """The report of an incident, by its ID of `history`; without one, of the latest failover."""
-    base = f"/api/v1/clusters/{obj.cluster}/incidents"
+    form = "" if as_json else "?format=svg" if as_picture else "?format=markdown"
+    _tell_incident(obj, incident, form)
+
+
+@cli.command()
+@click.argument("incident", required=False)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_obj
+def explain(obj: Context, incident: str | None, *, as_json: bool) -> None:
+    """Make each decision of an incident again, from what it was made from, and say why."""
+    _tell_incident(obj, incident, "/explanation" + ("" if as_json else "?format=text"))
+
+
+def _tell_incident(obj: Context, incident: str | None, what: str) -> None:
+    """What is told of this one, or of the latest failover."""
+    where = f"/api/v1/clusters/{obj.cluster}/incidents"
     if incident is None:
-        _, body = obj.ask("GET", base)
+        _, body = obj.ask("GET", where)
         numbers = [one["id"] for one in body["incidents"] if isinstance(one["id"], int)]
         if not numbers:
             fail("no failover was begun yet: failoverd history lists what was not", EXIT_REFUSED)
         incident = str(numbers[0])
-    query = "" if as_json else "?format=svg" if as_picture else "?format=markdown"
-    found, body = obj.ask("GET", f"{base}/{incident}{query}")
+    found, body = obj.ask("GET", f"{where}/{incident}{what}")
     if found != 200:
         fail(f"there is no incident {incident}: failoverd history lists them", EXIT_REFUSED)
-    click.echo(json.dumps(body, indent=1) if as_json else body)
+    click.echo(body if isinstance(body, str) else json.dumps(body, indent=1))
 
 
 @cli.command()

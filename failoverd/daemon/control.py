@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import socket
@@ -40,6 +41,8 @@ class Target(Source, Protocol):
     def rehearsal(self, cluster: str, order: Order) -> Mapping[str, Any]: ...
 
 
+LONGEST_S = 100 * 365 * 86400.0
+MOST_BYTES = 2**63 - 1
 TARGET = web.AppKey("target", Target)
 Asked = Callable[[str, dict[str, Any]], Command]
 
@@ -66,8 +69,7 @@ async def _rehearsed(request: web.Request) -> web.Response:
     """As the order itself, and nothing is done."""
     cluster = cluster_of(request)
     try:
-        body = await request.json() if request.can_read_body else {}
-        body = body if isinstance(body, dict) else {}
+        body = await _body(request)
         asked = _switchover if body.get("switchover") is True else _failover
         order = asked(_peer(request), body)
     except ValueError as error:
@@ -80,11 +82,37 @@ async def _checked(request: web.Request) -> web.Response:
     return web.json_response(await request.app[TARGET].check(cluster_of(request)))
 
 
+async def _body(request: web.Request) -> dict[str, Any]:
+    """The JSON object that was sent, whatever it is said to be. ValueError where it is none."""
+    sent = await request.read()
+    if not sent:
+        return {}
+    try:
+        body = json.loads(sent, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("brackets within brackets without end") from None
+    if not isinstance(body, dict):
+        raise ValueError("a JSON object was expected")  # noqa: TRY004
+    return body
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number")
+
+
+def _between(value: object, least: float, most: float) -> bool:
+    """A number, and neither true, infinite nor beyond what can be journaled."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return least < value <= most
+
+
 def _failover(by: str, body: dict[str, Any]) -> OperatorFailover:
     to, accepted = body.get("to"), body.get("accept_loss_bytes")
     if to is not None and not isinstance(to, str):
         raise ValueError("to: the name of a node")
-    if accepted is not None and (not isinstance(accepted, int) or accepted < 0):
+    whole = isinstance(accepted, int) and _between(accepted, -1, MOST_BYTES)
+    if accepted is not None and not whole:
         raise ValueError("accept_loss_bytes: a number of bytes")
     return OperatorFailover(Trigger.COMMAND, by, NodeName(to) if to else None, accepted)
 
@@ -93,8 +121,8 @@ def _pause(by: str, body: dict[str, Any]) -> Command:
     seconds = body.get("for_s")
     if seconds is None:
         return OperatorPause(by)
-    if not isinstance(seconds, int | float) or seconds <= 0:
-        raise ValueError("for_s: a number of seconds")
+    if not _between(seconds, 0, LONGEST_S):
+        raise ValueError("for_s: a number of seconds, at most a hundred years")
     return OperatorPause(by, WallTime(clock.wall() + seconds))
 
 
@@ -109,7 +137,8 @@ def _switchover(by: str, body: dict[str, Any]) -> OperatorSwitchover:
     to, at, drill = body.get("to"), body.get("at"), body.get("drill", False)
     if to is not None and not isinstance(to, str):
         raise ValueError("to: the name of a node")
-    if at is not None and (not isinstance(at, int | float) or at <= clock.wall()):
+    now = clock.wall()
+    if at is not None and not _between(at, now, now + LONGEST_S):
         raise ValueError("at: seconds since 1970, and not past")
     if not isinstance(drill, bool) or (drill and at is not None):
         raise ValueError("drill: true or false, and not at a time")
@@ -143,10 +172,7 @@ def _acting(asked: Asked) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def act(request: web.Request) -> web.Response:
         cluster = cluster_of(request)
         try:
-            body = await request.json() if request.can_read_body else {}
-            if not isinstance(body, dict):
-                raise ValueError("a JSON object was expected")  # noqa: TRY004, TRY301
-            command = asked(_peer(request), body)
+            command = asked(_peer(request), await _body(request))
         except ValueError as error:
             return _answer(f"bad request: {error}", 400)
         return _answer(await request.app[TARGET].submit(cluster, command))

@@ -29,7 +29,7 @@ from failoverd.core.model import Epoch, Instant
 from failoverd.core.numbering import number_of
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
-from failoverd.record.record import Record
+from failoverd.record.record import Basis, Record
 
 JOURNAL_RETRY_S = 1.0
 
@@ -120,7 +120,8 @@ class Course:
             error, at = self.journal_failing, now.monotonic
             if self._may_write(event, now):
                 number = number_of(before, event, decided.machine) or Epoch(0)
-                record = Record(self.cluster, now.wall, number, entry, decided.machine)
+                basis = Basis(before, event, now, policy)
+                record = Record(self.cluster, now.wall, number, entry, decided.machine, basis)
                 written = yield Write(record)
                 assert written is not None
                 error, at = written.error, written.at

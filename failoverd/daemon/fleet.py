@@ -234,6 +234,12 @@ class Fleet:
     def incident_report(self, cluster: str, number: Number, form: str) -> str | None:
         return self._incidents.text(cluster, number, form)
 
+    def explained(self, cluster: str, number: Number) -> dict[str, Any] | None:
+        return self._incidents.explained(cluster, number)
+
+    def explained_in_words(self, cluster: str, number: Number) -> str | None:
+        return self._incidents.explained_in_words(cluster, number)
+
     # Observer: what every step is turned into.
 
     def stepped(

@@ -13,9 +13,10 @@ from typing import Any
 from failoverd.core.model import Epoch
 from failoverd.daemon.journal import Journal
 from failoverd.daemon.journal_file import JournalError
-from failoverd.observability import log, report
+from failoverd.observability import explanation, log, report
 from failoverd.observability.procedure import Told
 from failoverd.observability.report import Number
+from failoverd.record.replay import Replayed, replay
 
 KEPT_DOUBTS = 200
 
@@ -78,6 +79,18 @@ class Incidents:
             return None
         made = report.drawn if form == "svg" else report.markdown
         return made(cluster, number, told)
+
+    def explained(self, cluster: str, number: Number) -> dict[str, Any] | None:
+        """Each decision of it, made again from what it was made from."""
+        replayed = self._replayed(cluster, number)
+        return explanation.document(cluster, number, replayed) if replayed else None
+
+    def explained_in_words(self, cluster: str, number: Number) -> str | None:
+        replayed = self._replayed(cluster, number)
+        return explanation.text(cluster, number, replayed) if replayed else None
+
+    def _replayed(self, cluster: str, number: Number) -> list[Replayed]:
+        return [replay(record) for record in self._journal.decided(cluster, number)]
 
     def write_soon(self, cluster: str, epoch: Epoch, *, say: bool) -> None:
         """Off the loop."""

@@ -9,9 +9,11 @@ plain ones go after 30 days, or when there are too many of them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -33,12 +35,16 @@ from failoverd.daemon.journal_file import (
     prune,
     transaction,
 )
+from failoverd.daemon.kept_bases import BASIS, encoded, insert_bases, read_basis
 from failoverd.record.codec import VERSION, RecordError, dumps, loads
 from failoverd.record.doubts import Doubt, Numbered, doubts
-from failoverd.record.record import Record, Told
+from failoverd.record.record import Basis, Record, Told
 
 DEADLINE_S = 2.0
 PRUNE_EVERY = 1_000
+BASES_AFTER_S = 0.5
+"""What decisions were made from is written once nothing was journaled for so long: an act never
+waits for it."""
 LED_TO_IT = 20
 """Records before an incident among which its first suspicion is looked for."""
 __all__ = ["Journal", "JournalCorrupt", "JournalFailed", "StateDirectoryInUse"]
@@ -65,6 +71,8 @@ class Journal:
         self._reader = reader
         self._reading = threading.Lock()
         self._appended = 0
+        self._bases: deque[tuple[int, Basis]] = deque()
+        self._bases_due: asyncio.TimerHandle | None = None
         self._write_thread = ThreadPoolExecutor(1, "journal")
         self._background = ThreadPoolExecutor(1, "reports")
 
@@ -100,15 +108,34 @@ class Journal:
             raise JournalFailed(f"{self.path}: no answer in {DEADLINE_S:g} s") from None
         except (sqlite3.Error, OSError, RecordError, RuntimeError) as error:
             raise JournalFailed(f"{self.path}: {error}") from error
+        if self._bases:
+            self._keep_bases_later()
 
     def _append(self, record: Record) -> None:
         row = _row(record)
         with transaction(self._writer) as db:
-            db.execute(_INSERT, row)
+            number = db.execute(_INSERT, row).lastrowid
             _count(db, record)
             self._appended += 1
             if self._appended % PRUNE_EVERY == 0:
                 prune(db)
+        if record.basis is not None and number is not None and _kept_whole(record):
+            self._bases.append((number, record.basis))
+
+    def _keep_bases_later(self) -> None:
+        if self._bases_due is not None:
+            self._bases_due.cancel()
+        later = asyncio.get_running_loop().call_later
+        self._bases_due = later(BASES_AFTER_S, self._background.submit, self._keep_bases)
+
+    def _keep_bases(self) -> None:
+        """In the background: a decision whose basis cannot be kept stands as it is."""
+        rows = []
+        while self._bases:
+            with contextlib.suppress(RecordError):
+                rows.append(encoded(*self._bases.popleft()))
+        with contextlib.suppress(sqlite3.Error, OSError, RuntimeError):
+            self._write_thread.submit(insert_bases, self._writer, rows).result()
 
     def latest(self, cluster: str) -> Machine | None:
         """The machine of the last record, without a view; None where there is none."""
@@ -149,6 +176,30 @@ class Journal:
         told = [self._told(cluster, row) for row in rows]
         return (*led_to([self._told(cluster, row) for row in reversed(earlier)]), *told)
 
+    def decided(self, cluster: str, number: int | str, limit: int = 1000) -> tuple[Record, ...]:
+        """The steps of an incident, or of what never became one (`s41`), oldest first.
+
+        Each with what it was decided on.
+        """
+        self.in_background(self._keep_bases).result()
+        if isinstance(number, int):
+            return tuple(one for one in self.records(cluster, number, limit) if one.epoch > 0)
+        found = [doubt for doubt in self.doubts(cluster) if f"s{doubt.number}" == number]
+        rows = (
+            self._select(
+                f"{_READ} AND id >= :first AND {_DOUBTFUL} ORDER BY id LIMIT :many",
+                {"cluster": cluster, "first": found[0].number, "many": len(found[0].told)},
+            )
+            if found
+            else []
+        )
+        return tuple(self._record(cluster, row) for row in rows)
+
+    def clusters(self) -> tuple[str, ...]:
+        """Those that anything was ever journaled of."""
+        rows = self._select("SELECT DISTINCT cluster FROM records ORDER BY cluster", ())
+        return tuple(name for (name,) in rows)
+
     def incidents(self, cluster: str, limit: int = 100) -> tuple[int, ...]:
         """Numbers (epochs) of incidents, newest first."""
         rows = self._select(
@@ -161,10 +212,7 @@ class Journal:
     def doubts(self, cluster: str, limit: int = 2000) -> tuple[Doubt, ...]:
         """False alarms, refusals and what was left to others, oldest first."""
         rows = self._select(
-            "SELECT id, version, at, epoch, entry, NULL, NULL, incident FROM records"
-            " WHERE cluster = :cluster AND (entry LIKE '%\"suspect\"%' OR"
-            " (incident = 0 AND entry NOT LIKE '%\"outcome\":null%'))"
-            " ORDER BY id DESC LIMIT :limit",
+            f"{_TOLD} AND {_DOUBTFUL} ORDER BY id DESC LIMIT :limit",
             {"cluster": cluster, "limit": limit},
         )
         return doubts(
@@ -195,6 +243,9 @@ class Journal:
 
     def close(self) -> None:
         """Finish what is being written, for as long as that takes; give the lock back."""
+        if self._bases_due is not None:
+            self._bases_due.cancel()
+        self._background.submit(self._keep_bases)
         self._background.shutdown()
         self._write_thread.shutdown()
         self._writer.close()
@@ -215,8 +266,10 @@ class Journal:
             bare = loads(Machine, machine)
             seen = ClusterView({}) if view is None else loads(ClusterView, view)
             after = replace(bare, view=seen)
-            return Record(cluster, WallTime(at), Epoch(epoch), loads(Entry, entry), after)
+            basis = read_basis(bases[0]) if bases else None
+            return Record(cluster, WallTime(at), Epoch(epoch), loads(Entry, entry), after, basis)
 
+        bases = self._select(BASIS, (number,))
         return self._read(read, cluster, number, version)
 
     def _told(self, cluster: str, row: tuple[Any, ...]) -> Told:
@@ -244,6 +297,12 @@ def led_to(earlier: Sequence[Told]) -> Sequence[Told]:
 
 _READ = "SELECT id, version, at, epoch, entry, machine, view FROM records WHERE cluster = :cluster"
 
+_TOLD = (
+    "SELECT id, version, at, epoch, entry, NULL, NULL, incident FROM records"
+    " WHERE cluster = :cluster"
+)
+_DOUBTFUL = "(entry LIKE '%\"suspect\"%' OR (incident = 0 AND entry NOT LIKE '%\"outcome\":null%'))"
+
 _INSERT = """
 INSERT INTO records (cluster, at, epoch, incident, version, entry, machine, view)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -253,20 +312,22 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 def _row(record: Record) -> tuple[Any, ...]:
     """The view is kept where the state changed or an incident is on: it is most of the size."""
     machine, entry = record.machine, record.entry
-    in_incident = record.epoch > 0
-    keep_view = in_incident or entry.kind in (EntryKind.TRANSITION, EntryKind.DIAGNOSIS)
-    view = dumps(machine.view) if keep_view else None
+    view = dumps(machine.view) if _kept_whole(record) else None
     bare = replace(machine, view=ClusterView({}))
     return (
         record.cluster,
         record.at,
         record.epoch,
-        int(in_incident),
+        int(record.epoch > 0),
         VERSION,
         dumps(entry),
         dumps(bare),
         view,
     )
+
+
+def _kept_whole(record: Record) -> bool:
+    return record.epoch > 0 or record.entry.kind in (EntryKind.TRANSITION, EntryKind.DIAGNOSIS)
 
 
 def _count(db: sqlite3.Connection, record: Record) -> None:

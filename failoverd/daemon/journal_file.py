@@ -12,9 +12,9 @@ from pathlib import Path
 
 KEEP_PLAIN_S = 30 * 86400.0
 KEEP_PLAIN = 20_000
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-SCHEMA = """
+_FIRST = """
 CREATE TABLE records (
     id INTEGER PRIMARY KEY AUTOINCREMENT, cluster TEXT NOT NULL, at REAL NOT NULL,
     epoch INTEGER NOT NULL, incident INTEGER NOT NULL, version INTEGER NOT NULL,
@@ -29,6 +29,14 @@ CREATE TABLE failovers (
     cluster TEXT NOT NULL, trigger TEXT NOT NULL, outcome TEXT NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (cluster, trigger, outcome));
 """
+_BASES = """
+CREATE TABLE policies (digest TEXT PRIMARY KEY, policy TEXT NOT NULL);
+CREATE TABLE bases (
+    record INTEGER PRIMARY KEY, version INTEGER NOT NULL, before TEXT NOT NULL,
+    event TEXT NOT NULL, now TEXT NOT NULL, policy TEXT NOT NULL);
+"""
+MIGRATIONS = (_FIRST, _BASES)
+"""Each makes the file one version newer."""
 
 
 class JournalError(Exception):
@@ -144,11 +152,13 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise JournalFailed(f"{path} was written by a newer version of failoverd ({version})")
-    if version == 0:
-        with transaction(db):
-            for statement in SCHEMA.strip().removesuffix(";").split(";"):
+    if version == SCHEMA_VERSION:
+        return
+    with transaction(db):
+        for migration in MIGRATIONS[version:]:
+            for statement in migration.strip().removesuffix(";").split(";"):
                 db.execute(statement)
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 @contextlib.contextmanager
@@ -175,3 +185,5 @@ def prune(db: sqlite3.Connection) -> None:
         " OR id <= (SELECT max(id) FROM records) - ?)",
         (KEEP_PLAIN_S, KEEP_PLAIN),
     )
+    db.execute("DELETE FROM bases WHERE record NOT IN (SELECT id FROM records)")
+    db.execute("DELETE FROM policies WHERE digest NOT IN (SELECT policy FROM bases)")

@@ -104,17 +104,17 @@ def _called(name: NodeName, world: World) -> str:
 
 def life(answer: HostAnswer) -> ArmedFor | None:
     """Which life of which server an answer says that it is armed for."""
-    pid = answer.field("armed_postmaster_pid")
+    pid = answer.number("armed_postmaster_pid")
     boot_id, started = answer.field("armed_boot_id"), answer.field("armed_postmaster_started")
-    if not (boot_id and started and pid.isdecimal()):
+    if not (boot_id and started and pid is not None):
         return None
-    return ArmedFor(boot_id, int(pid), started.strip())
+    return ArmedFor(boot_id, pid, started.strip())
 
 
 def reading(answer: HostAnswer, asked_at: Instant, answered_at: Instant) -> Reading | None:
     """The host's clock, as an answer told it."""
     try:
-        uptime_s = float(answer.field("uptime"))
+        uptime_s = answer.seconds("uptime")
     except ValueError:
         return None
     return Reading(answer.field("boot_id"), uptime_s, asked_at, answered_at)

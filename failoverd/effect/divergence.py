@@ -92,7 +92,7 @@ def _sum(
         against=effect.against,
         timeline=effect.timeline,
         fork=fork,
-        commits=sum(_number(one.field("commits")) for one in answers),
+        commits=sum(one.number("commits") or 0 for one in answers),
         wal_bytes=sum(_bytes(branch, one) for branch, one in counts),
         complete=all(one.field("complete") == "yes" for one in answers),
         running=may_write(facts),
@@ -100,10 +100,6 @@ def _sum(
         first_commit=firsts[0] if firsts else "",
         last_commit=lasts[-1] if lasts else "",
     )
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
 
 
 def _bytes(branch: Branch, answer: HostAnswer) -> int:

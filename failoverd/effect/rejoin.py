@@ -72,15 +72,14 @@ async def rejoin(effect: Rejoin, world: World) -> Rejoining | Rejoined | EffectF
 
 def _seconds(answer: HostAnswer) -> int:
     """In this phase; a boot in between is long ago."""
-    said = answer.field("seconds")
-    return int(said) if said.isdecimal() else STREAMS_WITHIN_S + 1
+    said = answer.number("seconds")
+    return STREAMS_WITHIN_S + 1 if said is None else said
 
 
 def _progress(node: Node, seen: HostAnswer) -> str:
     doing = DOING.get(seen.field("phase"), seen.field("phase"))
-    copied, total = seen.field("copied_kb"), seen.field("total_kb")
-    known = copied.isdecimal() and total.isdecimal() and int(total) > 0
-    share = f" ({copied} of {total} kB)" if known else ""
+    copied, total = seen.number("copied_kb"), seen.number("total_kb")
+    share = f" ({copied} of {total} kB)" if copied is not None and total else ""
     return f"{node.name} is rejoining: {doing}{share}"
 
 

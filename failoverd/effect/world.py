@@ -207,7 +207,7 @@ def note_clock(world: World, node: Node, answer: HostAnswer, asked_at: Instant) 
     """Keep what an answer says of its host's clock."""
     with contextlib.suppress(ValueError):
         if answer.done and answer.field("boot_id"):
-            uptime_s = float(answer.field("uptime"))
+            uptime_s = answer.seconds("uptime")
             world.clocks[node.name] = HostClock(answer.field("boot_id"), uptime_s, asked_at)
 
 

@@ -30,6 +30,8 @@ class Source(Protocol):
     def incidents(self, cluster: str) -> Sequence[Mapping[str, Any]]: ...
     def incident(self, cluster: str, number: Number) -> Mapping[str, Any] | None: ...
     def incident_report(self, cluster: str, number: Number, form: str) -> str | None: ...
+    def explained(self, cluster: str, number: Number) -> Mapping[str, Any] | None: ...
+    def explained_in_words(self, cluster: str, number: Number) -> str | None: ...
 
 
 SOURCE = web.AppKey("source", Source)
@@ -52,6 +54,7 @@ def application(source: Source, *middlewares: Any) -> web.Application:
             web.get("/api/v1/clusters/{cluster}", _cluster),
             web.get("/api/v1/clusters/{cluster}/incidents", _incidents),
             web.get("/api/v1/clusters/{cluster}/incidents/{number}", _incident),
+            web.get("/api/v1/clusters/{cluster}/incidents/{number}/explanation", _explanation),
             web.get("/clusters/{cluster}/nodes/{node}/{role:primary|replica}", _role),
             web.get("/{role:primary|replica}/{node}", _role),
         ]
@@ -151,9 +154,24 @@ async def _incident(request: web.Request) -> web.Response:
         if text is not None:
             return web.Response(text=text, content_type=_FORMS[form])
     found = await asyncio.to_thread(source.incident, cluster, number)
-    if found is None:
+    return _found(number, found)
+
+
+async def _explanation(request: web.Request) -> web.Response:
+    """Off the loop: every decision of the incident is made again."""
+    cluster, source = cluster_of(request), request.app[SOURCE]
+    number = _number(request.match_info["number"])
+    if request.query.get("format") == "text":
+        words = await asyncio.to_thread(source.explained_in_words, cluster, number)
+        if words is not None:
+            return web.Response(text=words)
+    return _found(number, await asyncio.to_thread(source.explained, cluster, number))
+
+
+def _found(number: Number, document: Mapping[str, Any] | None) -> web.Response:
+    if document is None:
         raise web.HTTPNotFound(reason=f"there is no incident {number}")
-    return web.json_response(found)
+    return web.json_response(document)
 
 
 def _number(text: str) -> Number:

@@ -99,6 +99,12 @@ def decode(expected: Any, data: object) -> Any:
 
 def loads(expected: type[T], text: str) -> T:
     """As `decode`, from JSON text."""
+    value: T = decode_text(expected, text)
+    return value
+
+
+def decode_text(expected: Any, text: str) -> Any:
+    """As `loads`, of a union."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from failoverd.core.events import Event, Now
 from failoverd.core.incident import Entry
 from failoverd.core.model import Epoch, WallTime
+from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """All that a step was decided on: the same step from it comes to the same."""
+
+    before: Machine
+    event: Event
+    now: Now
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,8 @@ class Record:
     entry: Entry
     machine: Machine
     """With the view it was decided on, where the journal kept it; else with an empty one."""
+    basis: Basis | None = None
+    """None where it is not kept: the record is of no incident, or the daemon was killed first."""
 
 
 @dataclass(frozen=True, slots=True)

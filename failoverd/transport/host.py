@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +24,9 @@ from failoverd.core.model import (
 from failoverd.transport.stream import Take
 
 OUTPUT_LIMIT = 4096
+DIGITS = 18
+LONGEST_S = 1e10
+"""No host is up for so long."""
 _QUOTED = "line_b64="
 _SECRET = ("restore_", "saved_", "secret_")
 _DATA = ("pages_b64=",)
@@ -45,6 +47,18 @@ class HostAnswer:
     def field(self, name: str) -> str:
         """The first value of a key, or the empty string."""
         return self.fields.get(name, ("",))[0]
+
+    def number(self, name: str) -> int | None:
+        """A whole number, and one that can be; None where there is none."""
+        said = self.field(name)
+        return int(said) if said.isdecimal() and len(said) <= DIGITS else None
+
+    def seconds(self, name: str) -> float:
+        """Of a clock. ValueError where it tells no time."""
+        told = float(self.field(name))
+        if not 0 <= told <= LONGEST_S:
+            raise ValueError(name)
+        return told
 
     @property
     def done(self) -> bool:
@@ -190,7 +204,7 @@ def _facts(answer: HostAnswer, seen_at: Instant) -> HostFacts:
     return HostFacts(
         seen_at=seen_at,
         boot_id=_present(answer, "boot_id"),
-        uptime_s=_seconds(answer, "uptime"),
+        uptime_s=answer.seconds("uptime"),
         user=_present(answer, "user"),
         directory_identity=_present(answer, "directory_identity"),
         system_identifier=SystemIdentifier(_present(answer, "system_identifier")),
@@ -208,13 +222,6 @@ def _facts(answer: HostAnswer, seen_at: Instant) -> HostFacts:
         dead_man=answer.field("dead_man"),
         other_manager=answer.field("other_manager"),
     )
-
-
-def _seconds(answer: HostAnswer, name: str) -> float:
-    value = float(answer.field(name))
-    if not math.isfinite(value):
-        raise ValueError(name)
-    return value
 
 
 def _present(answer: HostAnswer, name: str) -> str:

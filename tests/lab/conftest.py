@@ -4,12 +4,14 @@ from pathlib import Path
 import pytest
 
 from tests.lab.lab import Lab
+from tests.lab.replaying import every_decision_comes_out_the_same
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     with Lab.start(tmp_path) as running:
         yield running
+    every_decision_comes_out_the_same(tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

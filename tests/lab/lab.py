@@ -6,7 +6,7 @@ import contextlib
 import functools
 import shutil
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from tests.lab.host import Host
 from tests.lab.ledger import ApplicationHost
@@ -17,6 +17,13 @@ from tests.lab.python_tree import require_python
 from tests.lab.server import DatabaseHost, tail
 
 AnyHost = TypeVar("AnyHost", bound=Host)
+
+
+class _Ends(Protocol):
+    def stop(self) -> None: ...
+
+
+Ending = TypeVar("Ending", bound=_Ends)
 MONITOR_ADDRESS = "192.0.2.1"
 APPLICATION_ADDRESS = "192.0.2.2"
 
@@ -81,10 +88,10 @@ class Lab:
         self.network.connect(host)
         return host
 
-    def keep(self, host: AnyHost) -> AnyHost:
+    def keep(self, one: Ending) -> Ending:
         """It ends with the lab."""
-        self._hosts.callback(host.stop)
-        return host
+        self._hosts.callback(one.stop)
+        return one
 
     # Faults of the network
 

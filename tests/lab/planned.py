@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.lab.cluster import Watched, would_work
@@ -11,9 +12,19 @@ from tests.lab.server import REPLICATION_PASSWORD, REPLICATION_ROLE, DatabaseHos
 REPLICATION = {"user": REPLICATION_ROLE, "password_file": "/etc/failoverd/replication"}
 
 
-def planned(lab: Lab, *, trio: bool = False, rate: float | None = 200, **sections: Any) -> Watched:
-    """Watched, with a writing application; nobody waits before an old primary comes back."""
-    servers = lab.trio() if trio else lab.pair(synchronous=False)
+def planned(
+    lab: Lab,
+    *,
+    trio: bool = False,
+    rate: float | None = 200,
+    servers: Sequence[DatabaseHost] = (),
+    **sections: Any,
+) -> Watched:
+    """Watched, with a writing application; nobody waits before an old primary comes back.
+
+    `servers`: a pair that is there already.
+    """
+    servers = servers or (lab.trio() if trio else lab.pair(synchronous=False))
     lab.monitor.private_file("replication", REPLICATION_PASSWORD + "\n")
     settings = {"replication": REPLICATION, "rejoin_delay": "0s", **sections}
     lab.monitor.write_config(lab.servers, **settings)

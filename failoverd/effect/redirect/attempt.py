@@ -8,13 +8,22 @@ from dataclasses import dataclass, field
 from failoverd.core.model import CommandRun, Instant, Look, NodeName, Outcome
 from failoverd.core.policy import TargetName
 from failoverd.core.target import TargetReport
-from failoverd.effect.world import World
+from failoverd.effect.world import ACT_LIFETIME_S, World
+from failoverd.transport.host import HostAnswer
 
 OUTPUT_LIMIT = 4096
 
 
 class NotLed(Exception):  # noqa: N818 - what happened
     """It was not done, or nobody knows: says why, in words for people."""
+
+
+def expiring(answer: HostAnswer) -> str:
+    """When an act expires that is based on this look, by the host's clock."""
+    try:
+        return str(int((answer.seconds("uptime") + ACT_LIFETIME_S) * 100))
+    except ValueError:
+        raise NotLed("its host does not tell the time") from None
 
 
 @dataclass(slots=True)

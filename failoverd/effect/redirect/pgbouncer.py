@@ -11,9 +11,8 @@ from collections.abc import Sequence
 
 from failoverd.core.model import Epoch, NodeName
 from failoverd.core.target import TargetReport
-from failoverd.effect.redirect.attempt import Attempt, NotLed
+from failoverd.effect.redirect.attempt import Attempt, NotLed, expiring
 from failoverd.effect.way import PgBouncer
-from failoverd.effect.world import ACT_LIFETIME_S
 from failoverd.transport.host import HostAnswer
 from failoverd.transport.pgbouncer import Console, Said
 
@@ -131,7 +130,7 @@ async def write(way: PgBouncer, primary: NodeName, epoch: Epoch, a: Attempt) -> 
     wanted = lines(way, primary)
     known = {"port": "0", "file": way.file}
     read = await _call(way, {**known, "mode": "read"}, a)
-    there = base64.b64decode(read.field("content_b64")).decode(errors="replace")
+    there = _content(read)
     if there == wanted:
         return
     written = {
@@ -142,9 +141,16 @@ async def write(way: PgBouncer, primary: NodeName, epoch: Epoch, a: Attempt) -> 
         "owner": a.world.owner,
         "epoch": str(epoch),
         "boot_id": read.field("boot_id"),
-        "expires": str(int((float(read.field("uptime")) + ACT_LIFETIME_S) * 100)),
+        "expires": expiring(read),
     }
     await _call(way, written, a)
+
+
+def _content(read: HostAnswer) -> str:
+    try:
+        return base64.b64decode(read.field("content_b64")).decode(errors="replace")
+    except ValueError:
+        raise NotLed("what its host says of the file cannot be read") from None
 
 
 async def _call(way: PgBouncer, arguments: dict[str, str], a: Attempt) -> HostAnswer:

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 
 from failoverd.core.model import Epoch, NodeName, Outcome
 from failoverd.core.target import TargetReport
-from failoverd.effect.redirect.attempt import Attempt, NotLed
+from failoverd.effect.redirect.attempt import Attempt, NotLed, expiring
 from failoverd.effect.way import VirtualIp
-from failoverd.effect.world import ACT_LIFETIME_S
 from failoverd.transport.host import HostAnswer
 
 
@@ -69,7 +68,7 @@ async def _act(
         "owner": a.world.owner,
         "epoch": str(epoch),
         "boot_id": looked.field("boot_id"),
-        "expires": str(int((float(looked.field("uptime") or 0) + ACT_LIFETIME_S) * 100)),
+        "expires": expiring(looked),
     }
     return await _call(way, node, more, a)
 
