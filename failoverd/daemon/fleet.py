@@ -101,6 +101,7 @@ class Fleet:
             lambda: means_of(self._configuration.clusters[name]),
             self._configuration.daemon.state_dir,
             functools.partial(self.surveyed, name),
+            lambda error: log.logger().error(f"readiness is not known: {error!r}", cluster=name),
         )
 
     async def run(self) -> None:

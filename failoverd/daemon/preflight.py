@@ -46,11 +46,13 @@ class Preflight:
         means: Callable[[], Means],
         state_dir: Path,
         told: Callable[[tuple[Check, ...], tuple[Objective, ...]], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         self._watched = watched
         self._means = means
         self._state_dir = state_dir
         self._told = told
+        self._failed = failed
         self._found = Findings()
         self._of: Mapping[NodeName, Node] = {}
         self._rungs_at: Instant | None = None
@@ -61,22 +63,30 @@ class Preflight:
         self.judged_at: Instant | None = None
 
     async def run(self) -> None:
-        """Until cancelled. All nodes at once first, then one after the other."""
+        """Until cancelled. A check that breaks must not end the watch beside it."""
         while True:
-            nodes = self._watched.nodes
-            if self._must_wait():
-                await asyncio.sleep(PAUSED_S)
-                continue
-            if nodes is not self._of:
-                await self.look_now()
-            for node in list(nodes.values()):
-                await asyncio.sleep(EVERY_S / len(nodes))
-                if self._must_wait() or nodes is not self._watched.nodes:
-                    break
-                async with self._line:
-                    await self._look([node])
-                    if self._rungs_are_due:
-                        await self._try_rungs()
+            try:
+                await self._round()
+            except Exception as error:  # noqa: BLE001 - a bug of ours, said, and no more than that
+                self._failed(error)
+                await asyncio.sleep(EVERY_S)
+
+    async def _round(self) -> None:
+        """All nodes at once first, then one after the other."""
+        nodes = self._watched.nodes
+        if self._must_wait():
+            await asyncio.sleep(PAUSED_S)
+            return
+        if nodes is not self._of:
+            await self.look_now()
+        for node in list(nodes.values()):
+            await asyncio.sleep(EVERY_S / len(nodes))
+            if self._must_wait() or nodes is not self._watched.nodes:
+                return
+            async with self._line:
+                await self._look([node])
+                if self._rungs_are_due:
+                    await self._try_rungs()
 
     async def look_now(self) -> tuple[Check, ...]:
         """At everything; by whoever asks, one at a time."""

@@ -90,6 +90,22 @@ def test_check_passes_where_a_failover_would_work(running):
     assert "FAIL" not in checked.stdout
 
 
+def test_readiness_and_the_worst_outage_are_in_status_and_metrics(running):
+    wait_for(lambda: running.daemon.status()["readiness"]["ready"], "it has looked", timeout_s=60)
+    shown = running.failoverd("status").stdout
+    assert "readiness: warn: " in shown and "fail: " not in shown
+    assert "worst case of an outage: crash " in shown and "host_lost not covered" in shown
+    served = running.daemon.get("/metrics")
+    assert 'failoverd_ready_check{check="streaming",cluster="demo"} 1.0' in served
+    assert (
+        'failoverd_recovery_time_objective_seconds{cluster="demo",fault="isolated"} +Inf' in served
+    )
+    assert (
+        '"worst case of an outage: crash: at most about'
+        in running.place.joinpath("daemon.log").read_text()
+    )
+
+
 def test_pause_and_resume(running):
     assert running.failoverd("pause").returncode == 0
     assert running.daemon.status()["state"] == "paused"

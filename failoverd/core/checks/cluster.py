@@ -17,6 +17,8 @@ def one_primary(s: Survey) -> Judged | None:
     said = f"{' and '.join(writable) or 'no node'} takes writes"
     if len(writable) == 1:
         return fine(said)
+    if not writable and s.primary is not None and s.report(s.primary).server is None:
+        return untold("the primary does not answer")
     return fault(said, "exactly one node must be the primary: docs/recover.md")
 
 
