@@ -59,6 +59,7 @@ sys.stdin.read()
 """
 STAND_IN = """
 import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 print(os.getuid(), *sys.argv[1:], flush=True)
 with open("/var/lib/failoverd/journal", "w") as journal:
     for number in range(5):

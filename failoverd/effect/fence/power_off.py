@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from failoverd.core.effects import Fence
 from failoverd.core.model import ControlState, Evidence, FenceProof, NodeName, ProofKind
 from failoverd.effect.fence.contradiction import contradiction
@@ -17,12 +19,14 @@ async def power_off(
     """A proof of kind `powered_off`. What `off` returns proves nothing: `status` must say off."""
     _, run = await act(rung.agent, "off", node.name, world.monotonic)
     runs.done.append(run)
-    found, run, asked_at = await power(rung.agent, node.name, world.monotonic)
+    (found, run, asked_at), heard = await asyncio.gather(
+        power(rung.agent, node.name, world.monotonic),
+        contradiction(world, node, runs, off=True),
+    )
     runs.done.append(run)
     if found is not Power.OFF:
         said = _last_line(run.output)
         return NoProof(f"its fence agent does not say that it is off, but {found} ({said})")
-    heard = await contradiction(world, node, runs, off=True)
     if heard is not None:
         return NoProof(f"its fence agent says that it is off, and {heard}")
     return FenceProof(
