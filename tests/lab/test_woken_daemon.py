@@ -73,7 +73,7 @@ def test_woken_after_another_daemon_has_finished_it_it_follows_what_was_done(lab
 
     w.wait(lambda: follows() or waits_for_a_word(), 90, "the sleeper has seen what was done")
     if not follows():
-        # Each knows of the other's hand on the standbys: nobody is promoted before somebody says so.
+        # Each knows of the other's hand on the standbys: nobody promotes without a word.
         assert writable() == []
         lab.monitor.failoverd("fenced", "pg1", "--reason", "killed and guarded", "--yes")
         w.wait(follows, 90, "the sleeper watches the only primary")
