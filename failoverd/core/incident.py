@@ -121,6 +121,11 @@ class Entry:
     seen: tuple[str, ...] = ()
     """What each vantage point had said, where the state changed."""
 
+    @property
+    def is_news(self) -> bool:
+        """For people, beside the journal: what was merely learnt is none."""
+        return self.kind is not EntryKind.KNOWLEDGE or self.outcome is not None
+
 
 def describe(
     before: Machine, event: Event, after: Machine, policy: Policy, *, owed: bool = False

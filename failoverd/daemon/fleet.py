@@ -15,7 +15,7 @@ from failoverd.config.models import Configuration
 from failoverd.config.policy import to_policy
 from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.events import Command, Event
-from failoverd.core.incident import Entry, EntryKind
+from failoverd.core.incident import Entry
 from failoverd.core.judged import Verdict
 from failoverd.core.model import NodeReport
 from failoverd.core.numbering import number_of
@@ -249,7 +249,7 @@ class Fleet:
         policy = self.supervisors[cluster].policy
         self._metrics.stepped(cluster, before, event, after, clock.now(), policy)
         log.step_logged(cluster, before, event, after, entry)
-        if entry is not None and entry.kind is not EntryKind.KNOWLEDGE:
+        if entry is not None and entry.is_news:
             self.live.stepped(cluster, before, event, after, entry, at=clock.wall())
             told = notice(cluster, before, event, after, entry, clock.wall())
             if told is not None:

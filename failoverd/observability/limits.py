@@ -13,8 +13,8 @@ from typing import Any
 from aiohttp import web
 
 LARGEST_BYTES = 64 * 1024
-A_SECOND = 50.0
-AT_ONCE = 100.0
+A_SECOND = 200.0
+AT_ONCE = 400.0
 ANSWERED_WITHIN_S = 10.0
 ADDRESSES = 1024
 STREAMS = frozenset({"/api/v1/events"})

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from failoverd.core.events import Event
-from failoverd.core.incident import Entry, EntryKind
+from failoverd.core.incident import Entry
 from failoverd.core.model import WallTime
 from failoverd.core.numbering import number_of
 from failoverd.core.situation import Machine
@@ -54,7 +54,7 @@ class Live:
         at: WallTime,
     ) -> None:
         """One step that was journaled; what was merely learnt is no event."""
-        if entry.kind is EntryKind.KNOWLEDGE:
+        if not entry.is_news:
             return
         old, new = name_of(before.state), name_of(after.state)
         self.publish(

@@ -256,5 +256,5 @@ def step_logged(
         well = after.diagnosis is None or after.diagnosis is Diagnosis.HEALTHY
         write = logger().info if well else logger().warning
     elif entry.kind is EntryKind.KNOWLEDGE:
-        write = logger().debug
+        write = logger().warning if entry.is_news else logger().debug
     write(entry.sentence, **fields)

@@ -38,8 +38,6 @@ def doubts(records: Sequence[Numbered]) -> tuple[Doubt, ...]:
             suspected = []
         elif entry.to_state is StateName.SUSPECT:
             suspected.append(one)
-            if entry.outcome is not None:
-                found, suspected = [*found, _doubt(suspected)], []
         elif suspected or entry.outcome is not None:
             found, suspected = [*found, _doubt([*suspected, one])], []
     return (*found, *([_doubt(suspected)] if suspected else []))

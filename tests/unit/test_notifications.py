@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import stat
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -14,12 +15,13 @@ from aiohttp.test_utils import TestServer
 from failoverd.config.notify import Notify
 from failoverd.core.events import EffectFailed, Evidence, Replied, StillAlive
 from failoverd.core.machine import effects
+from failoverd.core.policy import Mode
 from failoverd.daemon import notifications, spool
 from failoverd.daemon.notifications import Notifications
 from failoverd.observability.metrics import Metrics
 from failoverd.observability.notices import Notice, NoticeKind, notice
 from failoverd.transport.webhook import signature
-from tests.unit.story import Story, failover
+from tests.unit.story import POLICY, Story, failover
 from tests.unit.test_metrics import served
 
 WITHIN_S = 30
@@ -58,6 +60,14 @@ def test_what_blocks_is_told_once_with_the_command_that_helps():
     kinds = [one.kind for one in notices(story)]
     assert kinds == [NoticeKind.BEGUN, NoticeKind.BLOCKED]
     assert "failoverd fenced pg1" in list(notices(story))[-1].document["advice"]
+
+
+def test_what_is_left_to_others_is_told_with_what_would_have_been_done():
+    story = Story(policy=replace(POLICY, mode=Mode.OBSERVE)).all_well().primary_dies()
+    (told,) = notices(story)
+    assert told.kind is NoticeKind.OBSERVED
+    assert "it would fence pg1" in told.document["sentence"]
+    assert all(one.is_news for *_, one, _ in story.steps if one is not None and one.outcome)
 
 
 def test_a_stumble_is_told_nobody():

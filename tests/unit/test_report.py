@@ -18,6 +18,7 @@ from failoverd.core.events import (
 )
 from failoverd.core.machine import effects
 from failoverd.core.numbering import number_of
+from failoverd.core.policy import Mode
 from failoverd.observability import report
 from failoverd.record.doubts import Numbered, doubts
 from failoverd.record.record import Told
@@ -212,6 +213,14 @@ def test_a_failover_that_was_called_for_and_not_begun_has_a_report_with_its_reas
     assert report.outcome(rows) == "refused"
     assert report.markdown("main", "s9", rows).startswith("# Refusal s9")
     assert "no_candidate" in rows[-1][1].sentence
+
+
+def test_what_was_left_to_others_is_one_report_to_the_end_of_the_suspicion():
+    story = Story(policy=replace(POLICY, mode=Mode.OBSERVE)).all_well().primary_dies()
+    story.primary_dies().all_well()
+    (rows,) = kept(story)
+    assert report.outcome(rows) == "observed"
+    assert "it would fence pg1" in report.summary("main", "s7", rows)["sentence"]
 
 
 def test_what_is_to_be_done_next_is_no_more_than_what_is_left():
