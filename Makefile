@@ -110,3 +110,8 @@ ci: .venv/ready system-packages lint types ## all of it
 
 clean: ## remove what make made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .cache
+
+.PHONY: page
+page: .venv/ready ## the status page in a real browser, and its picture for docs/ (root)
+	./tests/lab/install-browser
+	FAILOVERD_PICTURES=1 $(BIN)/pytest -n 0 -m lab tests/lab/page_in_a_browser.py
