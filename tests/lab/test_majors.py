@@ -115,7 +115,6 @@ def test_a_failover_slot_of_17_survives_and_a_logical_one_that_does_not_is_named
     )
     assert primary.sql(slots) == "kept"
     assert int(primary.sql(DELIVERED, timeout_s=60)) >= account.acknowledged
-    report = lab.monitor.failoverd("report").stdout
-    assert "failover slots kept: kept" in report
-    assert "logical slots LOST with the old primary: gone" in report
+    assert "failover slots kept: kept" in w.daemon.log_text
+    assert "logical slots LOST with the old primary: gone" in w.daemon.log_text
     until_synchronized(primary, [server for server in servers if server is not primary])
