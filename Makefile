@@ -96,6 +96,14 @@ redirect: .venv/ready ## each way of the applications, in every trouble that it 
 package: .venv/ready ## wheel, source archive and Debian package, into dist/
 	packaging/build
 
+.PHONY: package-test audit
+package-test: .venv/ready ## install them on a clean Debian 12, under a real systemd, and fail over (root)
+	$(BIN)/pytest -m 'lab and campaign' tests/lab/test_package.py
+
+audit: .venv/ready ## what the daemon imports, against the published advisories (needs their server)
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements-daemon.lock
+
 lock: ## pin what is tested
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -22,6 +22,7 @@ from failoverd.cli.context import (
     fail,
     hoisted,
 )
+from failoverd.cli.host_program import host_program
 from failoverd.cli.planned import COMMANDS as PLANNED
 
 POLL_S = 0.2
@@ -292,3 +293,6 @@ def demo(*, fault: str, keep: bool, postgres: Path | None) -> None:
     from failoverd.demo import main
 
     sys.exit(main(fault, keep=keep, postgres=postgres))
+
+
+cli.add_command(host_program)

@@ -118,6 +118,7 @@ def connected(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         opened.append(writer := _connect(path))
         opened.append(reader := _connect(path))
         _migrate(writer, path)
+        _check(writer, path)
         with transaction(writer) as db:
             prune(db)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")  # a write that must succeed
@@ -159,6 +160,13 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
             for statement in migration.strip().removesuffix(";").split(";"):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    """What a torn page or a cut-off file has done is found now, and not in a failover."""
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise JournalCorrupt(corrupt(path, str(found).replace("\n", " ")))
 
 
 @contextlib.contextmanager

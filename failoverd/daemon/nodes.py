@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from failoverd.config.models import Agent, Cluster, DeadMan, Limits, OwnCommand
+from failoverd.config.models import Agent, Cluster, Configuration, DeadMan, Limits, OwnCommand
 from failoverd.config.models import Replication as ReplicationSection
 from failoverd.config.nodes import NodeSettings, node_settings
 from failoverd.config.secrets import password, reveal
@@ -18,6 +18,7 @@ from failoverd.effect.replication import Replication
 from failoverd.effect.rung import DeadManExpiry, PowerOff, Rung, Stop
 from failoverd.effect.rung import OwnCommand as CommandRung
 from failoverd.effect.world import Node
+from failoverd.host_program.installed import installed
 from failoverd.transport.fence_agent import FenceAgent
 from failoverd.transport.host import Host
 from failoverd.transport.local import LocalHost
@@ -87,6 +88,21 @@ def _arguments(settings: NodeSettings, limits: Limits) -> dict[str, str]:
         "server_log": postgres.server_log,
         "state_dir": postgres.host_state_dir,
     }
+
+
+def installed_program(configuration: Configuration, cluster: str, node: str) -> str:
+    """For that node's host: the only program that the daemon's key may run there."""
+    section = configuration.clusters[cluster]
+    settings = node_settings(cluster, section, node)
+    addresses = [one.virtual_ip for one in section.redirect if one.virtual_ip is not None]
+    pinned = _arguments(settings, section.limits)
+    pinned["root"] = " ".join(addresses[0].become) if addresses else ""
+    return installed(
+        pinned,
+        () if _is_root(settings) else settings.postgres.become,
+        [one.address for one in addresses],
+        [one.interfaces.get(NodeName(node), one.interface) for one in addresses],
+    )
 
 
 def _seconds(duration: float) -> str:

@@ -78,7 +78,7 @@ def demonstrate(fault: str, *, keep: bool, directory: Path | None) -> int:
 
 def _run_again(prefix: tuple[str, ...], fault: str, *, keep: bool, directory: Path | None) -> int:
     """The whole demo once more, as a process that is not root; signals are passed on."""
-    child = subprocess.Popen(  # noqa: S603
+    child = subprocess.Popen(
         [
             *(*prefix, sys.executable, "-m", "failoverd.demo", "--fault", fault),
             *(("--keep",) if keep else ()),

@@ -126,7 +126,7 @@ def run(
     words = [str(word) for word in command]
     name = Path(words[0]).name if len(words) < 2 else " ".join(words)
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             words,
             input=stdin,
             capture_output=True,
@@ -322,7 +322,7 @@ def _shared_memory_id(server: Server) -> int | None:
 def wait_until_streaming(primary: Server, standby: Server, *, timeout_s: float = 20) -> None:
     """Until the primary lists the standby, by its name, as `streaming`."""
     statement = (
-        "SELECT count(*) FROM pg_stat_replication "  # noqa: S608
+        "SELECT count(*) FROM pg_stat_replication "
         f"WHERE state = 'streaming' AND application_name = {quoted(standby.name)};"
     )
     wait_for(

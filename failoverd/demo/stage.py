@@ -44,7 +44,7 @@ class Stage:
 def short_directory() -> Path:
     """Short, since the path of a Unix socket may have no more than 107 bytes."""
     usual = Path(tempfile.gettempdir())
-    parent = usual if len(str(usual)) <= 40 else Path("/tmp")  # noqa: S108
+    parent = usual if len(str(usual)) <= 40 else Path("/tmp")
     return Path(tempfile.mkdtemp(prefix="failoverd-demo-", dir=parent))
 
 
@@ -91,7 +91,7 @@ def set_the_stage(
     running.callback(daemon.stop)
     screen.say(f"failoverd run -c {configuration}   (process {daemon.process.pid})")
     account = place / "acknowledged"
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         writer.command_line(
             binaries.directory / "psql",
             (

@@ -45,7 +45,7 @@ def _user() -> pwd.struct_passwd:
 
 def _works(prefix: tuple[str, ...]) -> bool:
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [*prefix, "id", "-u"], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -124,4 +124,4 @@ def _enter_namespace(uid: int, gid: int) -> None:
 
 if __name__ == "__main__":
     _enter_namespace(int(sys.argv[1]), int(sys.argv[2]))
-    os.execvp(sys.argv[3], sys.argv[3:])  # noqa: S606
+    os.execvp(sys.argv[3], sys.argv[3:])

@@ -58,7 +58,7 @@ class Daemon:
     def get(self, path: str, *, timeout_s: float = 2) -> str | None:
         """The body, of whatever status; None: no answer."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=timeout_s) as answer:  # noqa: S310
+            with urllib.request.urlopen(self.url + path, timeout=timeout_s) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as refusal:
             with refusal:
@@ -108,7 +108,7 @@ def start(configuration: Path, port: int, log: Path) -> Daemon:
         if name not in {"NOTIFY_SOCKET", "JOURNAL_STREAM", "WATCHDOG_USEC", "FAILOVERD_CONFIG"}
     }
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             [sys.executable, "-m", "failoverd", "run", "-c", str(configuration)],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -99,7 +99,7 @@ class Session:
     def commit(self, number: int) -> Answer:
         """Insert this number; the answer is in within the time limit, or it is UNKNOWN."""
         limit = _TRUSTED_ANSWER_S if self.acknowledged_before else _UNTRUSTED_ANSWER_S
-        statement = f"INSERT INTO {TABLE} (n) VALUES ({number}) RETURNING n;\n"  # noqa: S608
+        statement = f"INSERT INTO {TABLE} (n) VALUES ({number}) RETURNING n;\n"
         answer = Answer.UNKNOWN
         if self._send(statement.encode()):
             for line in self._lines(time.monotonic() + limit):
@@ -117,7 +117,7 @@ class Session:
     def _send(self, data: bytes) -> bool:
         if self._psql is None:
             self._heard = b""
-            self._psql = subprocess.Popen(  # noqa: S603
+            self._psql = subprocess.Popen(
                 self.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 _FILES = (
     "prologue",
+    "arguments",
     "look",
     "right",
     "status",
