@@ -49,7 +49,7 @@ class DebianHost(SystemdHost):
 
     service = "postgresql@15-main"
     units: ClassVar = {}
-    wants = "postgresql.service"
+    wants = f"{SystemdHost.wants} postgresql.service"
 
     def start(self) -> None:
         lay_out(self)

@@ -50,6 +50,13 @@ class Lab:
         require_python(monitor)
         return monitor
 
+    def watched_from(self, kind: type[Monitor]) -> Monitor:
+        """The monitor is of that kind. Before anything else of the lab."""
+        assert "monitor" not in self.__dict__
+        made = self._connected(kind("monitor", MONITOR_ADDRESS, self.directory / "monitor"))
+        self.__dict__["monitor"] = made
+        return made
+
     @functools.cached_property
     def app(self) -> ApplicationHost:
         return self._connected(ApplicationHost("app", APPLICATION_ADDRESS, self.directory / "app"))

@@ -216,6 +216,12 @@ class Monitor(Host):
             command, user=UNPRIVILEGED, check=check, timeout_s=timeout_s, env=environment
         )
 
+    def ssh(self, host: DatabaseHost, *words: str) -> subprocess.CompletedProcess[str]:
+        """What whoever has the daemon's key can make of it, as `postgres`."""
+        options = ["-o", "BatchMode=yes", "-o", "UserKnownHostsFile=/etc/failoverd/known_hosts"]
+        command = ["ssh", *options, "-i", "/etc/failoverd/id_ed25519", f"postgres@{host.address}"]
+        return self.run([*command, *words], user=UNPRIVILEGED, check=False)
+
     # What the daemon says over HTTP
 
     def fetch(self, path: str) -> tuple[int, str]:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from failoverd.config.grants import OLDEST_MAJOR, grants
 from tests.lab.host import MACHINE, Host, Process, signal_all, wait_for_processes
 from tests.lab.machine import BIN_DIR, run, wait_until
 from tests.lab.network import NETWORK
@@ -56,11 +57,10 @@ def quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-# A line of single-user mode ends a statement.
+# A line of single-user mode ends a statement. The monitor has what `failoverd grants` gives.
 ROLES = f"""
-CREATE ROLE {MONITOR_ROLE} LOGIN PASSWORD {quoted(MONITOR_PASSWORD)}
-GRANT pg_monitor TO {MONITOR_ROLE}
-GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO {MONITOR_ROLE}
+{grants(OLDEST_MAJOR, MONITOR_ROLE)}
+ALTER ROLE {MONITOR_ROLE} PASSWORD {quoted(MONITOR_PASSWORD)}
 CREATE ROLE {REPLICATION_ROLE} LOGIN REPLICATION PASSWORD {quoted(REPLICATION_PASSWORD)}
 GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO {REPLICATION_ROLE}
 GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO {REPLICATION_ROLE}

@@ -1,0 +1,141 @@
+"""The Debian package on a machine that has nothing but the distribution."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from failoverd import __version__
+from tests.lab.clean_root import clean_root
+from tests.lab.cluster import watched
+from tests.lab.python_tree import CHECKOUT
+from tests.lab.service_monitor import FAST_WATCHDOG, ServiceMonitor
+
+pytestmark = [pytest.mark.lab, pytest.mark.systemd, pytest.mark.campaign, pytest.mark.timeout(900)]
+
+
+def build(to):
+    environment = {**os.environ, "PYTHON": sys.executable}
+    done = subprocess.run(
+        [CHECKOUT / "packaging/build", to],
+        env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return {path.name: path.read_bytes() for path in sorted(to.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    place = tmp_path_factory.mktemp("dist")
+    build(place)
+    return place
+
+
+class PackagedMonitor(ServiceMonitor):
+    shown = {}  # noqa: RUF012 - nothing of this machine
+
+    @property
+    def lower(self):
+        return str(clean_root())
+
+    def _install(self):
+        own = self._root / "etc/systemd/system/failoverd.service.d"
+        own.mkdir()
+        (own / "lab.conf").write_text(FAST_WATCHDOG)
+
+    def dpkg(self, *words):
+        return self.run(["dpkg", *words], timeout_s=180).stdout
+
+    def bring(self, package: Path) -> str:
+        inside = self._root / "root" / package.name
+        inside.write_bytes(package.read_bytes())
+        return f"/root/{package.name}"
+
+
+def newer(package, to):
+    """The same package under a higher version."""
+    subprocess.run(["dpkg-deb", "-R", package, to / "tree"], check=True)
+    control = to / "tree/DEBIAN/control"
+    control.write_text(
+        control.read_text().replace(f"Version: {__version__}", f"Version: {__version__}+1")
+    )
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", to / "tree", to / "newer.deb"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return to / "newer.deb"
+
+
+def test_the_package_carries_a_failover_through_survives_its_watchdog_and_upgrades(
+    lab, built, tmp_path
+):
+    (package,) = built.glob("*.deb")
+    monitor = lab.watched_from(PackagedMonitor)
+    monitor.dpkg("-i", monitor.bring(package))
+    assert monitor.failoverd("--version").stdout == f"failoverd, version {__version__}\n"
+    assert monitor.run(["getent", "group", "failoverd"]).stdout
+    assert monitor.run(["test", "-r", "/usr/share/failoverd/config.yaml"]).returncode == 0
+    w = watched(lab)
+    exposure = monitor.run(["systemd-analyze", "security", "--threshold=20", "failoverd"])
+    assert "OK" in exposure.stdout
+
+    monitor.stall()
+    w.pg1.kill9_all()
+    w.wait_until_failed_over(90)
+    assert monitor.show("NRestarts") == "1"
+    w.ledger.wait_for(600)
+    assert w.ledger.check(w.pg2).lost == ()
+
+    incidents = monitor.failoverd("history").stdout
+    before = monitor.show("MainPID")
+    monitor.dpkg("-i", monitor.bring(newer(package, tmp_path)))
+    assert monitor.show("ActiveState") == "active"
+    assert monitor.show("MainPID") != before
+    lab.monitor.wait_ready()
+    assert monitor.failoverd("history").stdout == incidents
+
+    monitor.dpkg("--remove", "failoverd")
+    assert monitor.run(["test", "-e", "/var/lib/failoverd/journal.sqlite3"]).returncode == 0
+    assert monitor.run(["test", "-e", "/usr/lib/failoverd"], check=False).returncode == 1
+    monitor.dpkg("--purge", "failoverd")
+    assert monitor.run(["ls", "-A", "/etc/failoverd"]).stdout == ""
+    assert monitor.run(["test", "-e", "/var/lib/failoverd"], check=False).returncode == 1
+
+
+def test_two_builds_of_the_package_have_the_same_bytes(built, tmp_path):
+    assert build(tmp_path) == {path.name: path.read_bytes() for path in sorted(built.iterdir())}
+
+
+@pytest.mark.parametrize("installer", ["uv", "pipx"])
+def test_the_wheel_is_installed_into_an_environment_of_its_own(built, tmp_path, installer):
+    (wheel,) = built.glob("*.whl")
+    venv.create(tmp_path / "tools", with_pip=True)
+    tools = tmp_path / "tools/bin"
+    environment = {
+        "PATH": f"{tools}:/usr/bin:/bin", "HOME": str(tmp_path),
+        "UV_TOOL_BIN_DIR": str(tmp_path / "bin"), "UV_PYTHON": sys.executable,
+        "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin"),
+        **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_"))},
+    }  # fmt: skip
+
+    def run(*command):
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(str(tools / "pip"), "install", "--quiet", installer)
+    run(*(["uv", "tool", "install"] if installer == "uv" else ["pipx", "install"]), str(wheel))
+    said = run(str(tmp_path / "bin/failoverd"), "--version")
+    assert said == f"failoverd, version {__version__}\n"
+    missing = subprocess.run(
+        [tmp_path / "bin/failoverd", "-c", tmp_path / "none.yaml", "check"],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert missing.returncode == 78, missing.stderr
