@@ -11,20 +11,12 @@
 #   wal-EPOCH the WAL that only the node had, from the fork on, kept before a rewind
 #   log       what pg_rewind and pg_basebackup have said
 
-# WORK: the folder, whether it is there or not. Also where the data directory itself is just being
-# replaced.
+# PLACE: of the data directory, resolved; WORK: the folder. Whether they are there or not: a data
+# directory that is just being replaced is not, and a symbolic link to it leads to nothing.
 find_work() {
-	parent=${FD_data_dir%/}
-	name=${parent##*/}
-	parent=${parent%/*}
-	if [ -d "$FD_data_dir" ] && cd -P "$FD_data_dir" 2>/dev/null; then
-		WORK=$PWD.failoverd
-	elif cd -P "${parent:-/}" 2>/dev/null; then
-		WORK=${PWD%/}/$name.failoverd
-	else
+	{ PLACE=$(readlink -f "$FD_data_dir") && [ -d "${PLACE%/*}/" ]; } ||
 		finish "$EXIT_NO_DATA_DIR" no_data_dir "no data directory at $FD_data_dir"
-	fi
-	cd / || cannot "there is no root directory"
+	WORK=$PLACE.failoverd
 }
 
 # What the state file says. PHASE is empty where nothing was begun.
@@ -134,8 +126,8 @@ already_running() {
 
 # It was cut off between two renames: the copy is whole, and what it replaces lies aside.
 finish_swap() {
-	{ [ "$PHASE" = swapping ] && [ ! -e "$FD_data_dir" ] && [ -f "$WORK/new/PG_VERSION" ]; } || return 0
-	{ mv "$WORK/new" "$FD_data_dir" && sync "$WORK" "${WORK%/*}"; } || cannot "the copy in $WORK/new cannot be put in place"
+	{ [ "$PHASE" = swapping ] && [ ! -e "$PLACE" ] && [ -f "$WORK/new/PG_VERSION" ]; } || return 0
+	{ mv "$WORK/new" "$PLACE" && sync "$WORK" "${WORK%/*}"; } || cannot "the copy in $WORK/new cannot be put in place"
 }
 
 make_work() {

@@ -351,6 +351,15 @@ def world_with_credentials(*them):
     return replace(world, nodes=nodes)
 
 
+def behind_a_link(world, server):
+    """Its data directory is configured by the name of a symbolic link to it."""
+    link = server.directory / "link"
+    link.symlink_to(server.data_dir)
+    node = world.nodes[NodeName(server.name)]
+    node = replace(node, arguments={**node.arguments, "data_dir": str(link)})
+    return replace(world, nodes={**world.nodes, node.name: node})
+
+
 async def test_cut_off_before_the_copy_is_in_place_it_is_put_there_and_streams(pair):
     postgres.stop(pair.old)
     await guarded(pair.old)
@@ -358,13 +367,14 @@ async def test_cut_off_before_the_copy_is_in_place_it_is_put_there_and_streams(p
     await pair.start("copy")
     assert (await pair.until_over()).field("phase") == "started"
     cut_off_between_two_renames(pair.old)
-    world = world_with_credentials(pair.new, pair.old)
+    world = behind_a_link(world_with_credentials(pair.new, pair.old), pair.old)
     asked = Rejoin(NodeName("pg1"), NodeName("pg2"), Epoch(7), begun=True)
     async with asyncio.timeout(60):
         while isinstance(answer := await rejoin(asked, world), Rejoining):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert isinstance(answer, Rejoined), answer
     assert servers.in_recovery(pair.old)
+    assert (pair.old.directory / "link").is_symlink()
 
 
 async def test_a_writable_server_is_not_touched(ground, room, running):
