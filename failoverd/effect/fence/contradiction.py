@@ -16,9 +16,9 @@ APART_S = 0.4
 """Between two looks at what a standby has received: it must stand still."""
 
 RECEIVED = """
-select pg_last_wal_receive_lsn()::text as received,
-       (select max(last_msg_receipt_time)::text from pg_stat_wal_receiver
-         where sender_host = $1 and sender_port = $2) as heard
+select pg_last_wal_receive_lsn()::text as received, max(last_msg_receipt_time)::text as heard,
+       max(sender_host) as host, max(sender_port) as port
+  from pg_stat_wal_receiver
 """
 
 
@@ -59,15 +59,19 @@ async def _somebody_hears(world: World, primary: Node, runs: Runs) -> str | None
 
 
 async def _received(world: World, primary: Node) -> dict[str, tuple[object, object]]:
-    """Of each standby that receives from it: what, and when it last heard."""
-    upstream = (primary.address.host, primary.address.port)
+    """Of each standby that receives from it: what, and when it last heard.
+
+    From it, as far as addresses tell: no other node has that one. It may be named otherwise there.
+    """
     standbys = world.standbys_of(primary.name)
+    elsewhere = {(standby.address.host, standby.address.port) for standby in standbys}
     limit_s = world.poll_timeout_s
     answers = await asyncio.gather(
-        *(ask(world, node, RECEIVED, *upstream, timeout_s=limit_s) for node in standbys)
+        *(ask(world, node, RECEIVED, timeout_s=limit_s) for node in standbys)
     )
     return {
         node.name: (answer.row["received"], answer.row["heard"])
         for node, answer in zip(standbys, answers, strict=True)
         if answer.ok and answer.row["heard"] is not None
+        if (answer.row["host"], answer.row["port"]) not in elsewhere
     }
