@@ -218,6 +218,8 @@ class Rejoin:
     begun: bool = False
     """It was started, and what is found there belongs to this attempt."""
     attempt: int = 0
+    copied: bool = False
+    """By a copy alone: it wrote on a timeline of the same number as the primary's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,10 +41,20 @@ def rejoins(m: Machine) -> tuple[Rejoin, ...]:
     if primary is None or others_write(m.view, m.memory):
         return ()
     return tuple(
-        Rejoin(node, primary, m.epoch, job.begun, job.attempt)
+        Rejoin(node, primary, m.epoch, job.begun, job.attempt, _wrote_under_its_number(m, node))
         for node, job in sorted(m.jobs.items())
         if job.job is Job.REJOINING and job.retry_at is None and node != primary
     )
+
+
+def _wrote_under_its_number(m: Machine, node: NodeName) -> bool:
+    """Promoted beside the primary, by the same number: its WAL looks like the primary's own.
+
+    Where both began at the same position, records of the same length might even fit together.
+    """
+    known = m.divergences.get(node)
+    found = None if known is None else known.divergence
+    return found is not None and found.timeline >= m.memory.timeline
 
 
 def brought_back(m: Machine, event: Event, now: Now, p: Policy) -> Machine:

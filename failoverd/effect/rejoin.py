@@ -67,7 +67,7 @@ async def rejoin(effect: Rejoin, world: World) -> Rejoining | Rejoined | EffectF
         return EffectFailed(REJOIN_FAILED, runs.evidence(_failure(node, seen)))
     if phase == "started" and of_this:
         return await _streams(effect, world, node, seen, runs)
-    return await _start(effect, world, node, "auto", runs)
+    return await _start(effect, world, node, "copy" if effect.copied else "auto", runs)
 
 
 def _seconds(answer: HostAnswer) -> int:

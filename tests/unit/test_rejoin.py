@@ -6,16 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from failoverd.core.divergence import Counted
 from failoverd.core.effects import Fence, Rejoin
 from failoverd.core.events import REJOIN_FAILED, EffectFailed
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Epoch, Evidence, Lsn
+from failoverd.core.model import Epoch, Evidence, Lsn, Timeline
 from failoverd.core.policy import RejoinChoice
 from failoverd.core.rejoin import TRIES
 from failoverd.core.replication import Sender
 from failoverd.core.restart import restored
 from failoverd.core.schedule import Rejoining
 from failoverd.effect.replication import Replication, conninfo, passfile_line, setting, slot_name
+from tests.unit.test_divergence import divergence
 from tests.unit.vocabulary import (
     FAILED,
     HERE,
@@ -61,6 +63,19 @@ def test_a_standby_that_is_ahead_and_a_primary_replaced_by_hand_come_back_alike(
     daemon.machine = replace(daemon.machine, jobs={PG2: NodeJob(job, Epoch(0))})
     daemon.sees(healthy(), dead()).sees(healthy(), dead(), after=61)
     assert [effect.node for effect in asked(daemon)] == [PG2]
+
+
+@pytest.mark.parametrize(("wrote_on", "copied"), [(2, True), (1, False)])
+def test_whoever_wrote_under_the_number_of_the_primarys_timeline_is_copied(wrote_on, copied):
+    """Promoted beside it: what is told apart by its number alone could fit in by chance."""
+    daemon = quarantined()
+    wrote = divergence(node=PG2, against=PG1, timeline=Timeline(wrote_on))
+    memory = replace(daemon.machine.memory, timeline=Timeline(2))
+    known = {PG2: Counted(wrote)}
+    daemon.machine = replace(daemon.machine, divergences=known, memory=memory)
+    primary = healthy(timeline=2)
+    daemon.sees(primary, dead()).sees(primary, dead(), after=61)
+    assert [effect.copied for effect in asked(daemon)] == [copied]
 
 
 def test_by_itself_only_where_the_policy_says_so_and_with_credentials():
