@@ -8,6 +8,7 @@ daemon's own end. Renewing it is no decision, and is not journaled.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from failoverd.core.calibration import same_start
@@ -109,20 +110,26 @@ def counted_on(s: Fencing, m: Machine) -> frozenset[NodeName]:
 
 
 def named(m: Machine, p: DeadManPolicy, policy: Policy) -> frozenset[NodeName]:
-    """Standbys that stream from the primary, as it says itself, and that answer us."""
+    """Standbys that stream from the primary, as it says itself, and that answer us.
+
+    Whoever else bears one's name there could answer in its place, and is not frozen.
+    """
     server = m.primary_report.server
     if server is None:
         return frozenset()
     streaming = {one.application_name for one in server.senders if one.state == "streaming"}
-    found: set[NodeName] = set()
+    found: dict[NodeName, str] = {}
     for name, node in policy.nodes.items():
         listed = not node.never if p.standbys is None else name in p.standbys
         calls_itself = m.memory.application_names.get(name, name)
         standby = m.view.report(name).server
         recovering = standby is not None and standby.in_recovery
         if listed and recovering and calls_itself in streaming and not m.kept_out(name):
-            found.add(name)
-    return frozenset(found - {m.primary_report.name})
+            found[name] = calls_itself
+    found.pop(m.primary_report.name, None)
+    bearers = Counter(one.application_name for one in server.senders)
+    ours = Counter(found.values())
+    return frozenset(name for name, called in found.items() if bearers[called] <= ours[called])
 
 
 def wanted(m: Machine, dead_man: DeadManPolicy, now: Now, p: Policy) -> frozenset[NodeName] | str:
@@ -137,7 +144,12 @@ def wanted(m: Machine, dead_man: DeadManPolicy, now: Now, p: Policy) -> frozense
     if loss is not None and not loss.proven and loss.lost_bytes + written > p.max_data_loss_bytes:
         # Nobody would be promoted after it, as far as could be known by then.
         return f"what it may write until it has ended itself, {written:.0f} bytes, may be too much"
-    return named(m, dead_man, p) or "no standby that may be named streams from the primary"
+    return named(m, dead_man, p) or _NOBODY
+
+
+_NOBODY = (
+    "no standby that may be named, by an application_name of its own, streams from the primary"
+)
 
 
 def _ends_within_s(dead_man: DeadManPolicy, p: Policy) -> float:

@@ -147,6 +147,18 @@ def test_who_may_never_take_over_is_named_only_if_it_is_listed():
     assert asked(watched(listed, PG2, PG3), ArmDeadMan)[0].standbys == {PG2, PG3}
 
 
+def test_whoever_shares_its_name_with_somebody_who_is_not_frozen_is_not_named():
+    never = {**TRIO.nodes, PG3: replace(TRIO.nodes[PG3], never=True)}
+    primary = healthy(
+        senders=tuple(replace(sender(n), application_name="walreceiver") for n in (PG2, PG3))
+    )
+    daemon = watching(replace(THREE, nodes=never), primary=primary)
+    assert asked(daemon, ArmDeadMan) == []
+    assert "application_name" in why_not(daemon.machine, daemon.now, daemon.policy)
+    both = watching(THREE, primary=primary)
+    assert asked(both, ArmDeadMan)[0].standbys == {PG2, PG3}
+
+
 @pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.MANUAL])
 def test_never_where_nobody_would_fail_over_by_itself(mode):
     daemon = watched(replace(BOTH, mode=mode))
