@@ -52,6 +52,6 @@ def test_a_block_that_is_marked_does_what_it_says(where, tmp_path):
     }
     done = subprocess.run(
         ["sh", "-e", "-c", BLOCKS[where]],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
