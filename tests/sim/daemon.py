@@ -41,6 +41,7 @@ class Life:
         self.watchers: dict[NodeName, Process] = {}
         self.waiting: set[NodeName] = set()
         self.lines: dict[str, deque[tuple[int, object]]] = {}
+        self.under_way: set[tuple[int, object]] = set()
 
 
 class Daemon:
@@ -305,6 +306,9 @@ class Daemon:
         life = self.life
         assert life is not None
         for effect in ask.effects:
+            if (ask.visit, effect) in life.under_way:
+                self.world.happened("asked twice", (self, effect))
+            life.under_way.add((ask.visit, effect))
             name = line_of(effect)
             if name is not None:
                 line = life.lines.setdefault(name, deque())
@@ -325,5 +329,8 @@ class Daemon:
             line.popleft()
 
     def _perform(self, visit: int, effect: object) -> Steps:
+        life = self.life
         result = yield from acting(self, effect)  # type: ignore[arg-type]
+        if life is not None:
+            life.under_way.discard((visit, effect))
         self.happens(Replied(visit, effect, result))  # type: ignore[arg-type]

@@ -22,6 +22,8 @@ from failoverd.core.events import (
     Trigger,
 )
 from failoverd.core.model import NodeName, Outcome, WallTime
+from failoverd.core.policy import Mode
+from failoverd.core.schedule import OperatorCancels, OperatorSwitchover
 from failoverd.core.states import Blocked
 from tests.sim.daemon import Daemon
 from tests.sim.postgres import Host, SyncNames
@@ -126,6 +128,18 @@ def _half_hang(s: Stage, f: Fault, host: Host) -> Callable[[], None]:
 def _power_loss(s: Stage, f: Fault, host: Host) -> Callable[[], None]:
     s.world.power_off(host)
     return lambda: s.world.power_on(host)
+
+
+def _booted_and_left(s: Stage, f: Fault, host: Host) -> Callable[[], None]:
+    """Its unit is not enabled: the host is back, and nothing runs there."""
+    host.enabled = False
+    s.world.power_off(host)
+
+    def back() -> None:
+        s.world.power_on(host)
+        host.enabled = True
+
+    return back
 
 
 def _moved(s: Stage, f: Fault, host: Host) -> Callable[[], None]:
@@ -348,6 +362,9 @@ def _order(s: Stage, f: Fault, host: Host) -> Callable[[], None] | None:
         "fence": OperatorFences(by, other),
         "unfence": OperatorUnfences(by, primary),
         "vouch": OperatorVouches(by, primary, "it is off"),
+        "switchover": OperatorSwitchover(by),
+        "switchover later": OperatorSwitchover(by, at=WallTime(d.now().wall + 2.0)),
+        "cancel": OperatorCancels(by),
     }[f.whom]
     if f.whom == "vouch" and s.world.server(primary).may_commit():
         if connect_outcome(s.world, d.name, primary) is Outcome.OK:
@@ -382,6 +399,30 @@ def _started_by_hand(s: Stage, f: Fault, host: Host) -> None:
     s.world.die(server)
     server.standby_signal, server.marker, server.by_hand = False, None, True
     s.world.start(host.name, by="a hand, read-write")
+
+
+def _standby_read_write(s: Stage, f: Fault, host: Host) -> None:
+    """Somebody takes a standby's `standby.signal` away and restarts it: the same timeline."""
+    server = host.server
+    if not host.up or not server.recovery or not server.postmaster:
+        return
+    s.world.hands = True
+    s.world.die(server)
+    server.standby_signal, server.marker, server.by_hand = False, None, True
+    s.world.start(host.name, by="a hand, read-write")
+
+
+def _mode_observe(s: Stage, f: Fault, host: Host) -> Callable[[], None]:
+    """The configuration of every daemon is changed, and later changed back; both are reloaded."""
+    before = {d.name: d.policy for d in s.daemons}
+    for d in s.daemons:
+        d.policy = replace(d.policy, mode=Mode.OBSERVE)
+
+    def changed_back() -> None:
+        for d in s.daemons:
+            d.policy = before[d.name]
+
+    return changed_back
 
 
 def _started_under_guard(s: Stage, f: Fault, host: Host) -> None:
@@ -423,6 +464,7 @@ SERVERS: dict[str, Conduct] = {
     "hang": _hang,
     "half hang": _half_hang,
     "power loss": _power_loss,
+    "booted and left": _booted_and_left,
     "machine paused": _moved,
     "disk full": _disk_full,
     "slots full": _slots_full,
@@ -452,17 +494,19 @@ DAEMONS: dict[str, Conduct] = {
 }
 ORDERS = (
     "failover", "failover to", "accept loss", "pause", "pause for 5 s", "ack", "adopt", "fence",
-    "unfence", "vouch",
+    "unfence", "vouch", "switchover", "switchover later", "cancel",
 )  # fmt: skip
 HANDS: dict[str, Conduct] = {
     "promoted by hand": _promoted_by_hand,
     "started by hand": _started_by_hand,
     "started under guard": _started_under_guard,
+    "standby started read-write": _standby_read_write,
 }
 OTHERS: dict[str, Conduct] = {
     "order": _order,
     "synchronous changed": _synchronous,
     "turned off and vouched": _blocked_vouch,
+    "mode observe": _mode_observe,
 }
 CONDUCT: dict[str, Conduct] = {**SERVERS, **LINKS, **DAEMONS, **HANDS, **OTHERS}
 TROUBLE_BEGINS, TROUBLE_ENDS = 4.0, 40.0

@@ -1,35 +1,86 @@
-"""`python -m tests.sim.hunt SEED...`: the first of these seeds that breaks anything, or none.
+"""`python -m tests.sim.hunt RUN...`: the first of these runs that breaks anything, or none.
 
-Run in a copy of the source with one defect: an exception of the decisions is a finding, too.
+A run is a scenario's name or a seed. An exception of the decisions is a finding, too.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 
-from tests.sim.scenarios import scenarios
+from tests.explore.explorer import explore as explored
+from tests.explore.explorer import healed, in_order, settles
+from tests.explore.explorer import invariants as explored_invariants
+from tests.explore.scenarios import SCENARIOS, Scenario
+from tests.sim.one_rule import one_rule
+from tests.sim.scenarios import plan, scenarios
 from tests.sim.simulation import plan_of, run_plan
+
+MOST_STATES = 2500
+"""Of one small world: a defect may make it larger than it is."""
+
+
+def runs(names: Iterable[str], every: int, seeds: Iterable[int]) -> Iterator[str]:
+    """Those named first; scenarios in which one rule stands alone; the others; then seeds."""
+    alone, others = one_rule(plan, every), scenarios(every * 3)
+    all_of_them = [*names, *(n for n, _ in alone), *(n for n, _ in others), *map(str, seeds)]
+    yield from dict.fromkeys(all_of_them)
+
+
+def simulated(names: Iterable[str]) -> tuple[str, str] | None:
+    """Which of these runs breaks a rule, and which one."""
+    plans = dict(scenarios())
+    for name in names:
+        plan = plans.get(name) or (plan_of(int(name)) if name.isdigit() else None)
+        found = run_plan(plan).broken if plan is not None else ""
+        if found:
+            return name, found
+    return None
+
+
+def size(scenario: Scenario) -> int:
+    """About how large its world is, to begin with small ones."""
+    budget = scenario.budget
+    counts = (budget.crashes, budget.hangs, budget.cuts, budget.losses, budget.restarts,
+              budget.standbys_lost, budget.lost_answers, budget.failures, budget.kills,
+              budget.pauses, budget.hands, len(budget.orders))  # fmt: skip
+    return sum(counts) * scenario.standbys
+
+
+def explored_in(names: Iterable[str]) -> tuple[str, str] | None:
+    """The same of the explorer's worlds, each as far as `MOST_STATES`."""
+    for name in names:
+        scenario = SCENARIOS.get(name)
+        if scenario is None:
+            continue
+        try:
+            found = explored(
+                scenario.policy, scenario.budget, explored_invariants, standbys=scenario.standbys,
+                known=scenario.known, agent=scenario.agent, limit=MOST_STATES, sample_every=59,
+            )  # fmt: skip
+            for node in found.sample:
+                end = settles(healed(node), scenario.policy)
+                by_hand = node.hands_used or node.vouched
+                watched = type(end.machine.state).__name__ == "Watching"
+                wrong = in_order(end) if watched and not by_hand else None
+                if wrong is not None:
+                    return name, wrong
+        except Exception as broken:  # noqa: BLE001 - whatever it is, the daemon would have fallen
+            text = str(broken) or repr(broken)
+            return name, text.splitlines()[0]
+    return None
+
+
+def small_worlds(first: Iterable[str]) -> list[str]:
+    names = list(first)
+    return [*names, *(n for n in sorted(SCENARIOS, key=lambda n: size(SCENARIOS[n]))
+                      if n not in names)]  # fmt: skip
 
 
 def main() -> int:
-    """Words are names of scenarios (`all`, `some`: many of them), numbers are seeds."""
-    wanted = sys.argv[1:]
-    some = {name for name, _ in scenarios(3)}
-    for name, plan in scenarios():
-        if "all" in wanted or ("some" in wanted and name in some) or name in wanted:
-            found = run_plan(plan).broken
-            if found:
-                print(f"{name}|{found}")  # noqa: T201
-                return 1
-    for word in wanted:
-        if not word.isdigit():
-            continue
-        found = run_plan(plan_of(int(word))).broken
-        if found:
-            print(f"{word}|{found}")  # noqa: T201
-            return 1
-    print("none")  # noqa: T201
-    return 0
+    found = simulated(sys.argv[1:])
+    print("none" if found is None else f"{found[0]}|{found[1]}")  # noqa: T201
+    return 0 if found is None else 1
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from failoverd.core.states import Confirming, Fencing, Paused, Settling, name_of
 from failoverd.daemon.course import Ask, Saw
 from failoverd.observability.metrics import Metrics
 from failoverd.record.codec import loads
+from tests.sim.beliefs import Beliefs
 from tests.sim.daemon import Daemon
 from tests.sim.host_program import Act
 from tests.sim.postgres import RECORD_BYTES, Server
@@ -59,7 +60,7 @@ class Invariants:
         self.boots: dict[tuple[str, NodeName], int] = {}
         self.ok_at: dict[tuple[str, NodeName], float] = {}
         self.bad_at: dict[tuple[str, NodeName], float] = {}
-        self.unheard_at: dict[tuple[str, NodeName], float] = {}
+        self.beliefs = Beliefs(world, self.fail)
         self.failovers = 0
         self.forgot: set[str] = set()
         """Whose journal was lost, and with it what they owed."""
@@ -96,20 +97,8 @@ class Invariants:
                     self.bad_at[d.name, name] = now
                 elif not host.server.recovery:
                     self.of(d).saw_well.add(name)
-                if not self._heard(d, name):
-                    self.unheard_at[d.name, name] = now
+                self.beliefs.sample(d, name, outcome)
         world.kernel.after(SAMPLE_S, self._sample)
-
-    def _heard(self, d: Daemon, name: NodeName) -> bool:
-        """A standby that this daemon reaches receives from it now."""
-        world, server = self.world, self.world.server(name)
-        return any(
-            s.stream is not None
-            and world.streams(s, server)
-            and world.now - s.stream.heard_at < 1.5
-            and connect_outcome(world, d.name, s.name) is Outcome.OK
-            for s in world.servers()
-        )
 
     # What happens in the world.
 
@@ -134,6 +123,8 @@ class Invariants:
             case "forgot", Daemon() as d:
                 self.known.pop(d.name, None)
                 self.forgot.add(d.name)
+            case "asked twice", (Daemon() as d, effect):
+                self.fail(f"{d.name} asks for what is under way: {effect}")
             case "falsely vouched", (Daemon() as d, node, None):
                 self.fail(f"{d.name} takes a word for {node}, which answers it")
             case _:
@@ -194,6 +185,8 @@ class Invariants:
                 self.fail(
                     f"{server.name} on timeline {server.timeline} is asked to follow {timeline}"
                 )
+        if primary is not None and server.connections < self.world.server(primary).connections:
+            self.fail(f"{server.name} is asked to promote, and its settings would stop it")
         if server.system != d.machine.memory.system_identifier:
             self.fail(f"{server.name} of another cluster is asked to promote")
         incident = d.machine.incident
@@ -221,12 +214,13 @@ class Invariants:
         if server.name != d.machine.memory.primary or d.machine.asked:
             return
         by_policy = Choice.FAILOVER in (d.policy.on_half_hung, d.policy.on_unwritable)
-        heard = act.began - self.unheard_at.get(key, 0.0) > 5.0
+        heard = act.began - self.beliefs.unheard_at.get(key, 0.0) > 5.0
         silent = self.silent_at.get(key, 0.0)
         if heard and not by_policy and act.began - silent < 0.2:
             self.fail(f"{d.name} stops {server.name}, which a standby has heard all the time")
         if not act.automatic:
             return
+        self.beliefs.stops(d, server.name, act.began)
         slow = max((*self.world.slow.values(), self.world.hosts[server.name].slow_acts, 0.0))
         if act.began - self.bad_at.get(key, 0.0) > 0.45 + 2 * slow:
             self.fail(f"{d.name} stops {server.name}, which was well at the last look")
@@ -268,6 +262,7 @@ class Invariants:
             return
         before, after = due.before, due.after
         self.states.add(name_of(after.state))
+        self.beliefs.saw(d, due)
         if self.metrics is not None:
             self._metric(d, due)
         known = self.of(d)
@@ -288,8 +283,11 @@ class Invariants:
 
     def _may_act(self, d: Daemon, ask: Ask) -> None:
         """Journal before effects; nothing where nothing may be done."""
-        if d.policy.mode is Mode.OBSERVE or isinstance(d.machine.state, Paused):
+        observes = d.policy.mode is Mode.OBSERVE and d.machine.incident is None
+        if observes or isinstance(d.machine.state, Paused):
             self.fail(f"{d.name} acts although it may not: {ask.effects}")
+        for effect in ask.effects:
+            self.beliefs.asks(d, effect)
         kept = None if d.journal is None else loads(Machine, d.journal)
         if kept is None or self._durable(kept) != self._durable(d.machine):
             self.fail(f"{d.name} asks for {ask.effects} before the journal has it")
@@ -322,6 +320,7 @@ class Invariants:
         if known.epochs and incident.epoch <= max(known.epochs):
             self.fail(f"{d.name}: epoch {incident.epoch} was used before")
         known.epochs.append(incident.epoch)
+        self.beliefs.begins(d, after, primary)
         alone = len(self.daemons) == 1 and not self.world.hands
         if alone and not self._somebody(d, primary):
             self.fail(f"{d.name} fences {primary}, and nobody could take over")
@@ -372,8 +371,9 @@ class Invariants:
         assert isinstance(before.state, Confirming)
         candidate = before.state.candidate
         server = self.world.server(candidate)
-        known.confirmed_at, known.forward_then = self.world.now, d.wall_forward
         incident = before.incident
+        if incident is None or incident.trigger is not Trigger.SWITCHOVER:
+            known.confirmed_at, known.forward_then = self.world.now, d.wall_forward
         if incident is not None and incident.trigger is Trigger.AUTOMATIC:
             known.automatic += 1
         if self.world.hands or self.world.lied:

@@ -144,6 +144,7 @@ def _server(world: World, name: NodeName, began: float) -> ServerFacts:
         synchronous_standby_names="" if server.sync is None else server.sync.setting,
         sync_waiters=sum(not one.client.endswith("local") for one in server.waiting),
         primary_slot_name=server.slot,
+        limits=(("max_connections", server.connections),),
     )
 
 

@@ -1,25 +1,25 @@
-"""`make mutations`: one deliberate defect at a time, in a copy; who finds it, and who does not.
+"""`make mutations`: one deliberate defect at a time; who finds it, and who does not.
 
-Nothing of this repository is changed. What was found is kept in killed_by.json, so that the short
-form can replay just the seed that finds each.
+Each defect is given to a forked process (tests/sim/planting.py). What found it is kept in
+killed_by.json, and asked first the next time.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import shutil
-import subprocess
+import signal
 import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from time import perf_counter
 
 from tests.sim.mutations import MUTATIONS, Mutation
 
-ROOT = Path(__file__).parents[2]
 KILLED_BY = Path(__file__).parent / "killed_by.json"
 
 
@@ -29,6 +29,8 @@ class Score:
     seed: str = ""
     """Or the scenario of the simulator that found it."""
     simulator: str = ""
+    world: str = ""
+    """Of the explorer, that found it."""
     explorer: str = ""
     unit: str = ""
 
@@ -37,127 +39,134 @@ class Score:
         return bool(self.simulator or self.explorer)
 
 
-def copied(mutation: Mutation | None, folder: Path) -> bool:
-    """A copy of source and tests with the defect; False where it does not apply any more."""
-    for name in ("failoverd", "tests"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    if mutation is None:
-        return True
-    # What it replaces may have moved to another file since; it must stand once in all of them.
-    source = folder / "failoverd"
-    meant = source / mutation.file
-    files = [meant] if mutation.old in meant.read_text() else sorted(source.rglob("*.py"))
-    found = [f for f in files if mutation.old in f.read_text()]
-    if len(found) != 1 or found[0].read_text().count(mutation.old) != 1:
-        return False
-    file, text = found[0], found[0].read_text()
-    file.write_text(text.replace(mutation.old, mutation.new))
-    return True
+class TooLong(BaseException):
+    """Not an Exception: whoever takes those for findings lets it pass."""
 
 
-def asked(folder: Path, words: list[str], limit_s: float) -> tuple[int, str]:
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            [sys.executable, *words], cwd=folder, env=environment, capture_output=True,
-            text=True, timeout=limit_s, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return 0, f"no end in {limit_s:.0f} s"
-    return done.returncode, (done.stdout + done.stderr).strip()
+def forked(work: Callable[[], object], limit_s: float) -> object:
+    """What `work` returns in a process of its own, which is forgotten with all that it imported."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        answer: object = None
+
+        def over(*_: object) -> None:
+            raise TooLong
+
+        try:
+            signal.signal(signal.SIGALRM, over)
+            signal.setitimer(signal.ITIMER_REAL, limit_s)
+            with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+                answer = work()
+        except TooLong:
+            answer = f"no end in {limit_s:.0f} s"
+        except BaseException as bug:  # noqa: BLE001 - it could not even be imported
+            answer = ["import", f"{type(bug).__name__}: {bug}"]
+        os.write(writing, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(said) if said else "the process ended"
 
 
-def tried(
-    mutation: Mutation,
-    seeds: list[int],
-    *,
-    scenarios: str,
-    explore: bool,
-    unit: bool,
-    limit_s: float,
-) -> Score:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if not copied(mutation, folder):
-            return Score(mutation.name, simulator="", explorer="", unit="does not apply")
-        words = ["-m", "tests.sim.hunt", scenarios, *map(str, seeds)]
-        status, said = asked(folder, words, limit_s)
-        last = said.splitlines()[-1] if said else ""
-        seed, found = "", ""
-        if status:
-            seed, _, found = last.partition("|")
-            seed, found = (seed, found) if found else ("", last)
-        elif said.startswith("no end"):
-            print(f"{mutation.name}: {said}", flush=True)  # noqa: T201
-        explored = ""
-        if explore and not status:
-            words = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/explore"]
-            code, text = asked(folder, words, limit_s * 3)
-            explored = _line(text) if code else ""
-        checked = ""
-        if unit:
-            words = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/unit"]
-            code, text = asked(folder, words, limit_s * 2)
-            checked = _line(text) if code else ""
-        return Score(mutation.name, seed, found[:200], explored[:200], checked[:200])
+def in_simulator(mutation: Mutation, first: list[str], every: int, seeds: range) -> object:
+    from tests.sim.planting import plant  # noqa: PLC0415
+
+    if not plant(mutation):
+        return "does not apply"
+    from tests.sim import hunt  # noqa: PLC0415 - with the defect, from here on
+
+    return hunt.simulated(hunt.runs(first, every, seeds))
 
 
-def _line(text: str) -> str:
-    failed = [line for line in text.splitlines() if line.startswith(("FAILED", "ERROR", "E  "))]
-    return failed[0] if failed else text.splitlines()[-1] if text else "failed"
+def in_explorer(mutation: Mutation, first: list[str]) -> object:
+    from tests.sim.planting import plant  # noqa: PLC0415
+
+    if not plant(mutation):
+        return "does not apply"
+    from tests.sim import hunt  # noqa: PLC0415 - with the defect, from here on
+
+    return hunt.explored_in(hunt.small_worlds(first))
+
+
+def in_unit_tests(mutation: Mutation) -> object:
+    from tests.sim.planting import plant  # noqa: PLC0415
+
+    if not plant(mutation):
+        return "does not apply"
+    import pytest  # noqa: PLC0415 - its hooks come after the defect
+
+    failed: list[str] = []
+
+    class Watch:
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.failed:
+                failed.append(report.nodeid)
+
+    words = ["-q", "-x", "-p", "no:cacheprovider", "-n", "0", "tests/unit"]
+    status = pytest.main(words, plugins=[Watch()])
+    return None if status == 0 else [failed[0] if failed else "pytest", "failed"]
+
+
+def tried(mutation: Mutation, before: Score, options: argparse.Namespace) -> Score:
+    often = Counter(score.seed for score in known().values() if score.seed)
+    promising = [name for name, _ in often.most_common(12)]
+    score, began = before, perf_counter()
+    if options.simulator and not (options.missing and before.simulator):
+        first = list(dict.fromkeys([*([before.seed] if before.seed else []), *promising]))
+        seeds = range(options.first, options.first + options.seeds)
+        found = forked(lambda: in_simulator(mutation, first, options.every, seeds), options.limit)
+        run, what = found if isinstance(found, list) else ("", "")
+        score = replace(score, seed=run, simulator=what[:200])
+        _told(mutation, "simulator", found, began)
+    if options.explore and not (options.missing and score.killed):
+        first = [before.world] if before.world else []
+        found = forked(lambda: in_explorer(mutation, first), options.limit)
+        world, what = found if isinstance(found, list) else ("", "")
+        score = replace(score, world=world, explorer=what[:200])
+        _told(mutation, "explorer", found, began)
+    if options.unit and not (options.missing and before.unit):
+        found = forked(lambda: in_unit_tests(mutation), options.limit)
+        score = replace(score, unit=found[0] if isinstance(found, list) else "")
+        _told(mutation, "unit tests", found, began)
+    return score
+
+
+def _told(mutation: Mutation, who: str, found: object, began: float) -> None:
+    what = " | ".join(map(str, found)) if isinstance(found, list) else found or "not found"
+    took = perf_counter() - began
+    print(f"{mutation.name:32} {who:10} {took:4.0f} s  {str(what)[:160]}", flush=True)  # noqa: T201
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=150)
-    parser.add_argument("--scenarios", default="some", help="all, some or none")
+    parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--every", type=int, default=3, help="of scenarios that differ in a moment")
     parser.add_argument("--only", nargs="*", default=[])
-    parser.add_argument("--survivors", action="store_true", help="those that nobody found yet")
-    parser.add_argument("--explore", action="store_true", help="ask the explorer, too")
+    parser.add_argument("--missing", action="store_true", help="those that nobody found yet")
+    parser.add_argument("--simulator", action="store_true")
+    parser.add_argument("--explore", action="store_true")
     parser.add_argument("--unit", action="store_true", help="ask the unit tests, too")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=200.0, help="seconds a defect")
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds a defect and finder")
     options = parser.parse_args()
-    before = known()
     chosen = [m for m in MUTATIONS if not options.only or m.name in options.only]
-    if options.survivors:
-        chosen = [m for m in chosen if not before.get(m.name, Score(m.name)).killed]
-    seeds = list(range(options.first, options.first + options.seeds))
-
-    def one(mutation: Mutation) -> Score:
-        score = tried(
-            mutation,
-            seeds,
-            scenarios=options.scenarios,
-            explore=options.explore,
-            unit=options.unit,
-            limit_s=options.limit,
-        )
-        print(f"{'found' if score.killed else 'SURVIVES':9} {score}", flush=True)  # noqa: T201
-        return score
-
-    with ThreadPoolExecutor(options.workers) as pool:
-        for score in pool.map(one, chosen):
-            before[score.name] = _joined(before.get(score.name), score)
-            names = [m.name for m in MUTATIONS]
-            kept = {n: asdict(before[n]) for n in names if n in before}
-            KILLED_BY.write_text(json.dumps(kept, indent=1) + "\n")
-    return _printed(before)
+    for mutation in chosen:
+        before = known().get(mutation.name, Score(mutation.name))
+        if options.missing and before.killed and not options.unit:
+            continue
+        keep(tried(mutation, before, options))
+    return printed(known())
 
 
-def _joined(before: Score | None, now: Score) -> Score:
-    if before is None or now.unit == "does not apply":
-        return now
-    return Score(
-        now.name,
-        now.seed if now.simulator else before.seed,
-        now.simulator or before.simulator,
-        now.explorer or before.explorer,
-        now.unit or before.unit,
-    )
+def keep(score: Score) -> None:
+    """As the file is by now: another one may write to it, too."""
+    scores = {**known(), score.name: score}
+    kept = {m.name: asdict(scores[m.name]) for m in MUTATIONS if m.name in scores}
+    KILLED_BY.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def known() -> dict[str, Score]:
@@ -166,18 +175,19 @@ def known() -> dict[str, Score]:
     return {name: Score(**score) for name, score in json.loads(KILLED_BY.read_text()).items()}
 
 
-def _printed(scores: dict[str, Score]) -> int:
+def printed(scores: dict[str, Score]) -> int:
+    """The score. 1: something survives."""
     tried_now = [scores[m.name] for m in MUTATIONS if m.name in scores]
     survivors = [score.name for score in tried_now if not score.killed]
-    by_simulator = sum(bool(score.simulator) for score in tried_now)
-    by_explorer = sum(bool(score.explorer) for score in tried_now)
-    by_unit = sum(bool(score.unit) for score in tried_now)
+    simulator = sum(bool(score.simulator) for score in tried_now)
+    explorer = sum(bool(score.explorer) for score in tried_now)
+    unit = sum(bool(score.unit) for score in tried_now)
     print(  # noqa: T201
-        f"{len(tried_now)} of {len(MUTATIONS)} defects tried: the simulator found {by_simulator},"
-        f" the explorer {by_explorer}, the unit tests {by_unit};"
-        f" {len(survivors)} survive: {', '.join(survivors) or 'none'}"
+        f"{len(tried_now)} of {len(MUTATIONS)} defects tried: {len(tried_now) - len(survivors)}"
+        f" found by simulator ({simulator}) or explorer ({explorer}); told apart from them,"
+        f" the unit tests found {unit}; {len(survivors)} survive: {', '.join(survivors) or 'none'}"
     )
-    return 0
+    return 1 if survivors else 0
 
 
 if __name__ == "__main__":

@@ -391,8 +391,8 @@ MACHINE = _of(
     ),
     (
         "failed-fence-dropped",
-        "                failed.advice,\n                again,\n            )\n        case _:\n            return s if superseded(m) is None else Starting()",
-        "                failed.advice,\n            )\n        case _:\n            return s if superseded(m) is None else Starting()",
+        "                failed.advice,\n                again,\n            )\n        case _ if s.gives_up",
+        "                failed.advice,\n            )\n        case _ if s.gives_up",
         "A fence that failed is forgotten: its guard stays and nothing returns to it.",
     ),
     (
@@ -539,8 +539,8 @@ SITUATION = _of(
     ),
     (
         "confirmed-time",
-        "        last_confirmed=now.wall,\n        failovers=(*recent",
-        "        last_confirmed=m.last_confirmed,\n        failovers=(*recent",
+        'last_confirmed=m.last_confirmed if trigger == "switchover" else now.wall,',
+        "last_confirmed=m.last_confirmed,",
         "A confirmation does not begin a cooldown.",
     ),
 )

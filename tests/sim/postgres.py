@@ -80,6 +80,8 @@ class Server:
     sync: SyncNames | None = None
     sync_since: float = -1e9
     directory: int = 1
+    connections: int = 100
+    """`max_connections`: a standby with less than its primary stands still sooner or later."""
     # Running.
     life: int = 0
     """Grows with each start."""

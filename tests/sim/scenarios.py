@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from failoverd.core.policy import Choice, Mode, NodePolicy, Policy
 from tests.sim.faults import Fault
+from tests.sim.one_rule import one_rule
 from tests.sim.postgres import SyncNames
 from tests.sim.simulation import NAMES, Plan
 
@@ -65,6 +66,7 @@ def scenarios(every: int = 1) -> Iterator[tuple[str, Plan]]:
     yield from _moments(every)
     yield from _daemons(every)
     yield from _people(every)
+    yield from one_rule(plan, every)
 
 
 def _plain() -> Iterator[tuple[str, Plan]]:

@@ -37,6 +37,8 @@ class Plan:
     rebuilds: bool
     foreign: bool
     rate_s: float
+    small: bool = False
+    """The last standby has lower settings than the primary."""
     recovery_s: float = 0.5
     failovers: int | None = None
     """How many there must be, where that is certain."""
@@ -141,6 +143,8 @@ class Simulation:
             server = host.server
             server.standby_signal, server.conninfo = True, primary.name
             server.wal = list(primary.server.wal)
+        if self.plan.small:
+            standbys[-1].server.connections = 50
         if self.plan.foreign:
             stranger = standbys[-1].server
             stranger.system, stranger.wal = FOREIGN_SYSTEM, [-4] * 5000

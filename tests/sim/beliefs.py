@@ -1,0 +1,234 @@
+"""What a daemon believes and counts, held against what is true: also where no harm comes of it.
+
+Most wrong beliefs are caught by a second rule before anything is done. Here they are caught by
+themselves: a diagnosis that the world does not bear out, a round that should not have counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from failoverd.core.dead_man import FIRED
+from failoverd.core.effects import Confirm, Fence, Promote, Salvage, Unfence
+from failoverd.core.events import Observed, Replied, Woke
+from failoverd.core.model import PROOF_LIFETIME_S, SPOKE, Guard, NodeName, NodeReport, Outcome
+from failoverd.core.situation import Machine
+from failoverd.core.states import Fencing, Starting
+from failoverd.daemon.course import Saw
+from tests.sim.reach import connect_outcome
+from tests.sim.world import World
+
+if TYPE_CHECKING:
+    from tests.sim.daemon import Daemon
+
+WHOSE_TIME_COUNTS = ("stopped", "hung", "unreachable")
+ROUND_S = 4.0
+"""A round of looks and the next one, where everything times out."""
+LATELY_S = 1.5
+OF_ONE_VISIT = (Fence, Salvage, Promote, Confirm, Unfence)
+
+
+@dataclass(slots=True)
+class Heard:
+    """How one daemon's rounds of its primary went, counted from its looks alone."""
+
+    last: tuple[int, NodeName, int] | None = None
+    silent_rounds: int = 0
+    heard_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Beliefs:
+    world: World
+    fail: Callable[[str], None]
+    of: dict[str, Heard] = field(default_factory=dict[str, Heard])
+    lives_seen: set[tuple[str, NodeName, int]] = field(
+        default_factory=set[tuple[str, NodeName, int]]
+    )
+    """Boots in which a daemon could see server and host together."""
+    answered_at: dict[tuple[str, NodeName], float] = field(
+        default_factory=dict[tuple[str, NodeName], float]
+    )
+    host_at: dict[tuple[str, NodeName], float] = field(
+        default_factory=dict[tuple[str, NodeName], float]
+    )
+    """When its host was last within reach."""
+    unheard_at: dict[tuple[str, NodeName], float] = field(
+        default_factory=dict[tuple[str, NodeName], float]
+    )
+
+    def heard(self, d: Daemon, name: NodeName) -> bool:
+        """A standby that this daemon reaches receives from it now."""
+        world, server = self.world, self.world.server(name)
+        return any(
+            s.stream is not None
+            and world.streams(s, server)
+            and world.now - s.stream.heard_at < LATELY_S
+            and connect_outcome(world, d.name, s.name) is Outcome.OK
+            for s in world.servers()
+        )
+
+    def sample(self, d: Daemon, name: NodeName, outcome: Outcome) -> None:
+        now, host = self.world.now, self.world.hosts[name]
+        reached = self.world.both_ways(d.name, name) and host.runs and not host.ssh_broken
+        if outcome is Outcome.OK:
+            self.answered_at[d.name, name] = now
+        if reached:
+            self.host_at[d.name, name] = now
+        if reached and outcome is Outcome.OK:
+            self.lives_seen.add((d.name, name, host.boot))
+        if not self.heard(d, name):
+            self.unheard_at[d.name, name] = now
+
+    # What it makes of a look.
+
+    def saw(self, d: Daemon, due: Saw) -> None:
+        before, after, event = due.before, due.after, due.event
+        match event:
+            case Observed():
+                self._counted(d, before, after, event)
+                if after.memory.primary is not None and after.diagnosis is not None:
+                    self._said(d, after, after.memory.primary)
+            case Replied(visit=visit, effect=effect) if visit < before.visit:
+                if isinstance(effect, OF_ONE_VISIT) and after.state != before.state:
+                    self.fail(f"{d.name} believes an answer to an earlier {type(effect).__name__}")
+            case _:
+                pass
+        by_itself = isinstance(event, Observed | Woke | Replied)
+        left = isinstance(before.state, Starting) and not isinstance(after.state, Starting)
+        if by_itself and left and not all(after.view.report(n).round for n in d.policy.nodes):
+            self.fail(f"{d.name} decides before it has looked at every node")
+
+    def _counted(self, d: Daemon, before: Machine, after: Machine, event: Observed) -> None:
+        name = after.memory.primary
+        if name is None or name != before.memory.primary:
+            return
+        report = event.view.report(name)
+        if report.began_at <= after.memory.primary_since or not report.round:
+            return
+        spoilt = report.ours or event.view.our_network_down or bool(event.view.journal_failing)
+        counted = after.memory.failed_rounds
+        if spoilt and counted > before.memory.failed_rounds:
+            self.fail(f"{d.name} counts a round that it spoilt itself against {name}")
+        if spoilt and after.diagnosis is not None and after.diagnosis != "blind":
+            self.fail(f"{d.name} says {after.diagnosis} of a round that it spoilt itself")
+        if not spoilt and report.heard and counted:
+            self.fail(f"{d.name} counts a round in which {name} answered")
+        known = self.of.setdefault(d.name, Heard())
+        this = (d.restarts, name, report.round)
+        if spoilt or this == known.last:
+            return
+        known.silent_rounds = 0 if report.heard else known.silent_rounds + 1
+        known.last = this
+        spoke = [k.ended_at for k in (report.held, report.fresh) if k.outcome in SPOKE]
+        if spoke:
+            known.heard_at = max(spoke) - d.clock_offset
+
+    def _said(self, d: Daemon, m: Machine, name: NodeName) -> None:
+        report, said = m.view.report(name), m.diagnosis
+        if said in ("crashed", "stopped"):
+            self._dead(d, m, report)
+        if said == "demoted" and report.host.look.ok and report.host_of_now:
+            facts = report.host.facts
+            if facts is not None and facts.guard is Guard.OURS:
+                self.fail(f"{d.name} says that {name} was demoted, and it is under our own guard")
+        if said in ("unreachable", "hung"):
+            self._silent(d, report)
+
+    def _dead(self, d: Daemon, m: Machine, report: NodeReport) -> None:
+        world, name = self.world, report.name
+        server, host = world.server(name), world.hosts[name]
+        began, facts = report.began_at - d.clock_offset, report.host.facts
+        if facts is not None and facts.dead_man == FIRED:
+            return
+        if server.processes and server.started_at < began:
+            self.fail(f"{d.name} says that {name} is {m.diagnosis}, and its processes run")
+        of_now = facts is not None and facts.boot_id == f"{name}-{host.boot}"
+        if of_now and (d.name, name, host.boot) not in self.lives_seen:
+            self.fail(f"{d.name} says that {name} is {m.diagnosis}, by a look never calibrated")
+        for other in m.view.others(name):
+            stream = world.server(other.name).stream
+            if other.server is None or stream is None or stream.upstream != name:
+                continue
+            if stream.heard_at < min(began, other.server.seen_at - d.clock_offset):
+                self.fail(
+                    f"{d.name} says that {name} is {m.diagnosis}, and {other.name} streams from it"
+                )
+
+    def _silent(self, d: Daemon, report: NodeReport) -> None:
+        world, name, said = self.world, report.name, "cannot be reached"
+        if world.slow:
+            return
+        others = [n for n in world.hosts if n != name]
+        lately = world.now - ROUND_S
+        if report.host.look.ok:
+            return
+        if not any(self.answered_at.get((d.name, n), -9.0) > lately for n in others):
+            self.fail(f"{d.name} says that {name} {said}, and no standby answers")
+        silent_s = world.now - self.of[d.name].heard_at if d.name in self.of else 0.0
+        tried = any(self.host_at.get((d.name, n), -9.0) > lately - 2 for n in others)
+        if not tried and silent_s < 55.0:
+            self.fail(f"{d.name} says that {name} {said}, and nobody else could try")
+
+    def _heard_by_others(self, d: Daemon, name: NodeName) -> None:
+        long = self.world.now - self.unheard_at.get((d.name, name), 0.0) > ROUND_S + 1
+        if long and not self.world.slow and self.heard(d, name):
+            self.fail(f"{d.name} has given {name} up, and a standby hears it all the time")
+
+    # Before it acts.
+
+    def begins(self, d: Daemon, m: Machine, primary: NodeName) -> None:
+        """A failover; `automatic` ones have waited as long as they must."""
+        incident = m.incident
+        assert incident is not None
+        beside = self._seen_writing(m, {primary}, -1.0)
+        if beside:
+            self.fail(f"{d.name} begins a failover, and has seen {beside} take writes")
+        for report in m.view.nodes.values():
+            facts = report.host.facts
+            if facts is not None and facts.epoch >= incident.epoch:
+                self.fail(f"{d.name} takes epoch {incident.epoch}, which {report.name} has seen")
+        if incident.trigger != "automatic" or incident.diagnosis not in WHOSE_TIME_COUNTS:
+            return
+        known, waits = self.of.setdefault(d.name, Heard()), d.policy.threshold_s
+        if known.silent_rounds < d.policy.failures:
+            self.fail(f"{d.name} begins after {known.silent_rounds} failed rounds of {primary}")
+        if self.world.now - known.heard_at < waits - 0.01:
+            passed = self.world.now - known.heard_at
+            self.fail(f"{d.name} begins {passed:.2f} s after {primary} has answered")
+
+    def asks(self, d: Daemon, effect: object) -> None:
+        m = d.machine
+        if not isinstance(effect, Promote):
+            return
+        proof, candidate = effect.proof, effect.candidate
+        if proof.epoch != m.epoch:
+            self.fail(f"{d.name} asks {candidate} to promote by a proof of epoch {proof.epoch}")
+        if d.monotonic() - proof.proved_at > PROOF_LIFETIME_S + 0.1:
+            self.fail(f"{d.name} asks {candidate} to promote by a proof that is too old")
+        beside = self._seen_writing(m, {candidate, *m.asked}, proof.proved_at)
+        if beside:
+            self.fail(f"{d.name} asks {candidate} to promote, and has seen {beside} take writes")
+
+    def _seen_writing(self, m: Machine, but: set[NodeName], since: float) -> list[NodeName]:
+        return [
+            r.name
+            for r in m.view.nodes.values()
+            if r.name not in but
+            and r.writable
+            and r.server is not None
+            and r.server.seen_at > since
+            and r.server.system_identifier == m.memory.system_identifier
+        ]
+
+    def stops(self, d: Daemon, name: NodeName, began: float) -> None:
+        """What was found dead is left alone where it has been started since."""
+        state, server = d.machine.state, self.world.server(name)
+        if not isinstance(state, Fencing) or state.attempt or d.machine.asked:
+            return
+        dead = state.incident.diagnosis in ("crashed", "stopped")
+        if dead and server.postmaster and server.started_at < began and not server.stopped:
+            answers = connect_outcome(self.world, d.name, name)
+            self.fail(f"{d.name} stops {name}, which was started again ({answers})")

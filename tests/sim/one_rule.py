@@ -1,0 +1,124 @@
+"""Runs in which one rule stands alone: what would else be caught by a second one is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from failoverd.core.policy import Choice, NodePolicy, Policy
+from tests.sim.faults import Fault
+from tests.sim.postgres import SyncNames
+from tests.sim.simulation import NAMES, Plan
+
+Planned = Callable[..., Plan]
+HONEST = ("honest", "honest", "honest")
+PG1, PG2, PG3 = NAMES
+CRASH = Fault(5.0, "crash", "writer")
+GONE = Fault(6.0, "power loss", "writer", 20.0)
+BOTH = ("a standby", "another standby")
+
+
+def _policy(**changes: object) -> Policy:
+    return replace(Policy(nodes={}, cooldown_s=0.001, max_per_day=10), **changes)  # type: ignore[arg-type]
+
+
+def one_rule(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
+    yield from _looks(plan, every)
+    yield from _dead_or_not(plan)
+    yield from _others(plan, every)
+    yield from _switchovers(plan, every)
+
+
+def _looks(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
+    """What is heard, by whom, and who could try."""
+    deaf = [Fault(5.0, "one link", who, 15.0, 0) for who in BOTH]
+    cut = Fault(5.0, "cut from daemon", "writer", 15.0, 1)
+    yield "nobody can connect, and standbys hear it", plan(cut, *deaf, agents=HONEST, failovers=0)
+    hung = [Fault(4.2, "hang", who, 20.0) for who in BOTH]
+    yield "standbys hang, and then a host is lost", plan(*hung, GONE, agents=HONEST)
+    away = [Fault(4.0, "ssh broken", who, 25.0) for who in BOTH]
+    yield "nobody else could try", plan(*away, replace(GONE, at=8.0), agents=HONEST, failovers=0)
+    for n in range(0, 10, every):
+        lasts = round(3.2 + n * 0.13, 2)
+        yield (
+            f"a hang that ends after {lasts}, in silence",
+            plan(Fault(5.0, "hang", "writer", lasts), agents=HONEST, rate_s=60.0, seed=n),
+        )
+        late = Fault(round(5.1 + n * 0.4, 2), "daemon stalls", "writer", round(0.6 + n * 0.2, 2))
+        yield (
+            f"a daemon stalls beside a host that is lost {n}",
+            plan(replace(GONE, at=5.0), late, agents=HONEST, seed=n),
+        )
+    fails = Fault(5.2, "journal fails", "writer", 6.0)
+    yield "the journal fails beside a host that is lost", plan(GONE, fails, agents=HONEST)
+
+
+def _dead_or_not(plan: Planned) -> Iterator[tuple[str, Plan]]:
+    first = Fault(0.0, "ssh broken", "the first node", 6.0)
+    yield "a host that was never seen to see its server", plan(first, CRASH)
+    left = Fault(5.0, "booted and left", "writer", 3.0)
+    yield "booted, and its server is left as it is", plan(left)
+    cut = Fault(4.95, "one link", "the first node", 20.0, 1)
+    yield "a standby does not hear that its primary died", plan(cut, CRASH)
+    stop = Fault(5.0, "clean stop", "writer", 20.0)
+    slow = _policy(failures=6)
+    yield "a clean stop, and a long threshold", plan(stop, policy=slow)
+    yield "a host that is lost, and a long threshold", plan(GONE, agents=HONEST, policy=slow)
+    behind = Fault(4.0, "cut from standbys", "writer", 30.0)
+    crash = replace(CRASH, at=8.0)
+    yield "all lag, and nothing is salvaged", plan(behind, crash, policy=_policy(salvage=False))
+    wait = _policy(on_half_hung=Choice.WAIT)
+    yield "half hung", plan(Fault(5.0, "half hang", "writer", 15.0), policy=wait, failovers=0)
+
+
+def _others(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
+    """Hands, other settings, another mode."""
+    nodes = {name: NodePolicy(f"10.0.0.{n}") for n, name in enumerate(NAMES, 1)}
+    nodes[PG3] = NodePolicy("10.0.0.3", priority=200)
+    yield "the preferred one has lower settings", plan(CRASH, policy=_policy(nodes=nodes),
+                                                       small=True)  # fmt: skip
+    for n in range(0, 8, every):
+        at = round(5.02 + n * 0.12, 2)
+        started = Fault(at, "standby started read-write", "another standby")
+        yield f"a standby is started read-write at {at}", plan(CRASH, started, seed=n)
+        held = Fault(5.0, "ssh broken", "writer", round(1.0 + n * 0.3, 1))
+        later = Fault(round(5.5 + n * 0.5, 1), "promoted by hand", "another standby")
+        yield f"promoted by hand while the fence waits {n}", plan(CRASH, held, later, seed=n)
+        observes = Fault(round(5.6 + n * 0.3, 2), "mode observe", "writer", 8.0)
+        yield f"told to observe only at {observes.at}", plan(CRASH, observes, seed=n)
+        back = Fault(round(6.0 + n * 0.4, 1), "started by hand", "the first node")
+        yield f"an old primary is started read-write at {back.at}", plan(CRASH, back, seed=n)
+    any_1 = SyncNames(any_of=True, count=1, names=(PG2, PG3))
+    never = dict(nodes)
+    never[PG2] = NodePolicy("10.0.0.2", never=True)
+    one = Fault(4.5, "one link", "the first node", 30.0, 1)
+    yield "what was promised is on one that never wins", plan(
+        one, CRASH, sync=any_1, policy=_policy(nodes=never, salvage=False), failovers=0,
+    )  # fmt: skip
+
+
+def _switchovers(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
+    rejoins = _policy(can_rejoin=True, rejoin_delay_s=1.0)
+    order = Fault(5.0, "order", "switchover")
+    yield "a switchover", plan(order, policy=rejoins, failovers=1)
+    back = Fault(12.0, "order", "switchover")
+    yield "a switchover and another", plan(order, back, policy=rejoins, failovers=2)
+    yield "a switchover in 2 s", plan(Fault(5.0, "order", "switchover later"), policy=rejoins,
+                                      failovers=1)  # fmt: skip
+    for n in range(0, 10, every):
+        at = round(5.005 + n * 0.06, 3)
+        for kind, whom in (
+            ("crash", "the first node"), ("cut from standbys", "the first node"),
+            ("ssh broken", "the first node"), ("crash", "a standby"), ("isolated", "a standby"),
+            ("answers lost", "a standby"), ("answers lost", "the first node"),
+            ("slow stop", "the first node"), ("power loss", "the first node"),
+        ):  # fmt: skip
+            yield (
+                f"a switchover, {kind} of {whom} at {at}",
+                plan(order, Fault(at, kind, whom, 4.0, n), policy=rejoins, agents=HONEST, seed=n),
+            )
+        dies = Fault(4.9, "daemon dies at a write", "writer", 0.0, n)
+        yield (
+            f"a switchover, the daemon dies at write {n}",
+            plan(dies, order, policy=rejoins, seed=n),
+        )
