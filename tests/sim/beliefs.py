@@ -15,7 +15,7 @@ from failoverd.core.effects import Confirm, Fence, Promote, Salvage, Unfence
 from failoverd.core.events import Observed, Replied, Woke
 from failoverd.core.model import PROOF_LIFETIME_S, SPOKE, Guard, NodeName, NodeReport, Outcome
 from failoverd.core.situation import Machine
-from failoverd.core.states import Fencing, Starting
+from failoverd.core.states import Blocked, Electing, Fencing, Promoting, Reverting, Starting
 from failoverd.daemon.course import Saw
 from tests.sim.reach import connect_outcome
 from tests.sim.world import World
@@ -96,10 +96,27 @@ class Beliefs:
                     self.fail(f"{d.name} believes an answer to an earlier {type(effect).__name__}")
             case _:
                 pass
+        self._moved(d, due)
         by_itself = isinstance(event, Observed | Woke | Replied)
         left = isinstance(before.state, Starting) and not isinstance(after.state, Starting)
         if by_itself and left and not all(after.view.report(n).round for n in d.policy.nodes):
             self.fail(f"{d.name} decides before it has looked at every node")
+
+    def _moved(self, d: Daemon, due: Saw) -> None:
+        """From one state to the next, by a proof or by a look."""
+        before, after = due.before.state, due.after.state
+        proved = isinstance(before, Fencing) and isinstance(after, Electing | Promoting)
+        if proved and due.after.entered_at - after.proof.proved_at > PROOF_LIFETIME_S:
+            self.fail(f"{d.name} goes on by a proof that is too old")
+        waits = isinstance(before, Blocked) and isinstance(before.returns_to, Fencing)
+        if (
+            waits
+            and isinstance(after, Fencing | Reverting)
+            and isinstance(due.event, Observed | Woke)
+        ):
+            look = due.after.primary_report.began_at
+            if isinstance(before, Blocked) and look < before.since:
+                self.fail(f"{d.name} goes on by a look from before its fence failed")
 
     def _counted(self, d: Daemon, before: Machine, after: Machine, event: Observed) -> None:
         name = after.memory.primary

@@ -52,6 +52,8 @@ class Invariants:
         self.known: dict[str, Known] = {}
         self.promoted: NodeName | None = None
         """By a daemon, and the last one."""
+        self.whole: dict[NodeName, bool] = {}
+        """By candidate: whether it held all that was on the old primary's disk."""
         self.lost: dict[NodeName, tuple[int, list[int]]] = {}
         """By candidate: bytes and acknowledged commits that its promotion lost."""
         self.silent_at: dict[tuple[str, NodeName], float] = {}
@@ -156,7 +158,9 @@ class Invariants:
         old = next((d.machine.memory.primary for d in self.daemons
                     if d.name == server.promoted_by and d.alive), None)  # fmt: skip
         if old is not None and old != server.name:
-            self.lost[server.name] = self._lost(self.world.server(old), server)
+            left = self.world.server(old)
+            self.lost[server.name] = self._lost(left, server)
+            self.whole[server.name] = left.wal == server.wal[: len(left.wal)]
         self.promoted = server.name
         self.failovers += 1
 
@@ -388,6 +392,8 @@ class Invariants:
         sentence = loss.sentence
         if sentence.startswith(("unknown", "no commit that")):
             return
+        if loss.nothing and not self.whole[candidate]:
+            self.fail(f"{candidate}: nothing is said to be missing, and the last record is")
         if loss.proven and lost:
             self.fail(f"{candidate}: nothing is said to be lost, and {lost} bytes are")
         if loss.lost_bytes < lost:

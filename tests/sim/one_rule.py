@@ -39,7 +39,7 @@ def _looks(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
     away = [Fault(4.0, "ssh broken", who, 25.0) for who in BOTH]
     yield "nobody else could try", plan(*away, replace(GONE, at=8.0), agents=HONEST, failovers=0)
     for n in range(0, 10, every):
-        lasts = round(3.2 + n * 0.13, 2)
+        lasts = round(2.05 + n * 0.13, 2)
         yield (
             f"a hang that ends after {lasts}, in silence",
             plan(Fault(5.0, "hang", "writer", lasts), agents=HONEST, rate_s=60.0, seed=n),
@@ -58,8 +58,22 @@ def _dead_or_not(plan: Planned) -> Iterator[tuple[str, Plan]]:
     yield "a host that was never seen to see its server", plan(first, CRASH)
     left = Fault(5.0, "booted and left", "writer", 3.0)
     yield "booted, and its server is left as it is", plan(left)
-    cut = Fault(4.95, "one link", "the first node", 20.0, 1)
-    yield "a standby does not hear that its primary died", plan(cut, CRASH)
+    cut = Fault(4.5, "one link", "the first node", 20.0, 1)
+    yield "a standby does not hear that its primary died", plan(cut, replace(CRASH, at=5.5))
+    slow = Fault(4.9, "slow acts", "the first node", 2.0, 0)
+    restarted = Fault(5.0, "crash and restart", "writer", 0.4)
+    yield "started again while the stop is on its way", plan(slow, restarted)
+    lost = Fault(5.1, "answers lost", "the first node", 9.0, 2)
+    started = Fault(5.5, "started under guard", "the first node")
+    by_hand = Fault(6.2, "promoted by hand", "the first node")
+    yield "started under our guard while its fence is not proved", plan(CRASH, lost, started)
+    yield (
+        "made the primary again while its fence is not proved",
+        plan(CRASH, lost, started, by_hand),
+    )
+    for at in (5.248, 5.249, 5.25, 5.251, 5.252, 5.253, 5.254):
+        stalls = Fault(at, "daemon stalls", "writer", 33.0)
+        yield f"a proof that is old when it is told, stalled at {at}", plan(CRASH, stalls)
     stop = Fault(5.0, "clean stop", "writer", 20.0)
     slow = _policy(failures=6)
     yield "a clean stop, and a long threshold", plan(stop, policy=slow)
@@ -81,6 +95,19 @@ def _others(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
         at = round(5.02 + n * 0.12, 2)
         started = Fault(at, "standby started read-write", "another standby")
         yield f"a standby is started read-write at {at}", plan(CRASH, started, seed=n)
+        hangs = Fault(5.0, "hang", "writer", 20.0)
+        yield f"a hang, and a standby is started read-write at {at}", plan(hangs, started, seed=n)
+        slowly = Fault(4.9, "slow acts", "a standby", 9.0, 1)
+        at_once = round(5.45 + n * 0.1, 2)
+        for kind, whom in (
+            ("promoted by hand", "another standby"),
+            ("standby started read-write", "another standby"),
+            ("started by hand", "the first node"),
+        ):
+            yield (
+                f"while standbys are frozen slowly: {kind} at {at_once}",
+                plan(CRASH, slowly, Fault(at_once, kind, whom), seed=n),
+            )
         held = Fault(5.0, "ssh broken", "writer", round(1.0 + n * 0.3, 1))
         later = Fault(round(5.5 + n * 0.5, 1), "promoted by hand", "another standby")
         yield f"promoted by hand while the fence waits {n}", plan(CRASH, held, later, seed=n)
