@@ -152,7 +152,7 @@ def _act(
         saved,
         marker,
         carried,
-        automatic,
+        automatic=automatic,
     )
     return (yield from call(d.world, d.name, node, act, timeout_s))
 
@@ -219,6 +219,8 @@ def _stop(d: Daemon, effect: Fence) -> Steps:
         heard, seen = yield from _look(d, node, 1.0 if d.world.hosts[node].agent else 5.0)
         if seen is None:
             return (heard.why, "")
+        if effect.mode is StopMode.IMMEDIATE and (yield from _serves(d, node)):
+            return StillAlive(Evidence(f"{node} answers again"))
     unlike = _unlike(d, node, seen)
     if unlike is not None:
         return unlike

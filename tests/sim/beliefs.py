@@ -17,6 +17,7 @@ from failoverd.core.model import PROOF_LIFETIME_S, SPOKE, Guard, NodeName, NodeR
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, Electing, Fencing, Promoting, Reverting, Starting
 from failoverd.daemon.course import Saw
+from tests.sim.postgres import Server
 from tests.sim.reach import connect_outcome
 from tests.sim.world import World
 
@@ -240,12 +241,12 @@ class Beliefs:
             and r.server.system_identifier == m.memory.system_identifier
         ]
 
-    def stops(self, d: Daemon, name: NodeName, began: float) -> None:
+    def stops(self, d: Daemon, server: Server) -> None:
         """What was found dead is left alone where it has been started since."""
-        state, server = d.machine.state, self.world.server(name)
+        state = d.machine.state
         if not isinstance(state, Fencing) or state.attempt or d.machine.asked:
             return
+        laid = self.world.now if server.marker is None else server.marker[2]
         dead = state.incident.diagnosis in ("crashed", "stopped")
-        if dead and server.postmaster and server.started_at < began and not server.stopped:
-            answers = connect_outcome(self.world, d.name, name)
-            self.fail(f"{d.name} stops {name}, which was started again ({answers})")
+        if dead and server.postmaster and server.started_at < laid and not server.stopped:
+            self.fail(f"{d.name} stops {server.name}, which was started again")

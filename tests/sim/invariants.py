@@ -224,7 +224,7 @@ class Invariants:
             self.fail(f"{d.name} stops {server.name}, which a standby has heard all the time")
         if not act.automatic:
             return
-        self.beliefs.stops(d, server.name, act.began)
+        self.beliefs.stops(d, server)
         slow = max((*self.world.slow.values(), self.world.hosts[server.name].slow_acts, 0.0))
         if act.began - self.bad_at.get(key, 0.0) > 0.45 + 2 * slow:
             self.fail(f"{d.name} stops {server.name}, which was well at the last look")

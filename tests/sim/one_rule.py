@@ -81,6 +81,9 @@ def _dead_or_not(plan: Planned) -> Iterator[tuple[str, Plan]]:
     behind = Fault(4.0, "cut from standbys", "writer", 30.0)
     crash = replace(CRASH, at=8.0)
     yield "all lag, and nothing is salvaged", plan(behind, crash, policy=_policy(salvage=False))
+    away = Fault(6.64, "isolated", "writer", 4.6, 2)
+    stalls = Fault(10.27, "daemon stalls", "writer", 2.4)
+    yield "a link heals while a fence looks at the host", plan(away, stalls, seed=26)
     wait = _policy(on_half_hung=Choice.WAIT)
     yield "half hung", plan(Fault(5.0, "half hang", "writer", 15.0), policy=wait, failovers=0)
 

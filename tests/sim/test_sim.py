@@ -26,6 +26,7 @@ FAILED_ONCE = (
     "cut off, and applications write on",
     "a unit restarts what is fenced, standbys silent at 5.26",
     "a unit restarts what is fenced, standbys silent at 5.38",
+    "a link heals while a fence looks at the host",
 )
 """They broke a rule, and the core was mended: docs/simulation.md says what was found."""
 

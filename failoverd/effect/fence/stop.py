@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from failoverd.core.calibration import Calibration
-from failoverd.core.effects import Fence
+from failoverd.core.effects import Fence, StopMode
 from failoverd.core.model import (
     ControlState,
     Evidence,
@@ -59,6 +59,9 @@ async def stop(effect: Fence, world: World, node: Node, runs: Runs) -> FenceProo
         answer, before = await look(world, node, runs, _look_limit_s(effect, world, node))
         if before is None:
             return NoProof(f"its host could not be looked at: {why(answer)}", _after(answer))
+        # That may have waited for a link to heal: who answered nothing before it may answer now.
+        if effect.mode is StopMode.IMMEDIATE and await serves(world, node, runs):
+            return Alive(f"{node.name} answers again: it is left alone")
     unlike = _unlike(before, world.memory.calibrations.get(node.name), world)
     if unlike is not None:
         return unlike
