@@ -34,14 +34,15 @@ explore: .venv/ready ## every event in every state of a small world, and of two 
 	$(BIN)/pytest tests/explore -s
 	$(BIN)/python -m tests.explore.pair --faults $(or $(EXPLORE_FAULTS),1) --standbys $(or $(STANDBYS),2) --orders
 
-sim: .venv/ready ## a thousand failovers in virtual time, every scenario, defects that must be found
-	$(BIN)/pytest tests/sim -s
+sim: .venv/ready ## every scenario, hundreds of seeds and a small world whole, in two minutes of virtual failovers
+	$(BIN)/python -m tests.sim.campaign --scenarios --explore --seeds $(or $(SEEDS),1000) --seconds $(or $(SECONDS_AT_MOST),100)
 
-sim-long: .venv/ready ## seeds FIRST to FIRST+SEEDS; prints what was run (SEEDS=100000)
-	$(BIN)/python -m tests.sim $(or $(FIRST),1) $(or $(SEEDS),100000)
+sim-long: .venv/ready ## SEEDS from FIRST on, at most SECONDS_AT_MOST; what was run goes into docs/verification.md
+	$(BIN)/python -m tests.sim.campaign --first $(or $(FIRST),1) --seeds $(or $(SEEDS),100000) \
+	  --workers $(or $(WORKERS),2) --seconds $(or $(SECONDS_AT_MOST),86400) --write docs/verification.md
 
-mutations: .venv/ready ## one deliberate defect of the decisions at a time: who finds it
-	$(BIN)/python -m tests.sim.mutate --seeds $(or $(SEEDS),60) --scenarios all --explore --unit
+mutations: .venv/ready ## one deliberate defect of the decisions at a time: who finds it (fails if one survives)
+	$(BIN)/python -m tests.sim.mutate --simulator --explore --unit --every 1 --seeds $(or $(SEEDS),60)
 
 .PHONY: every-step
 every-step: .venv/ready ## kill the daemon wherever it calls out, and see that all is well (root; EVERY_STEP_SECONDS=900)
@@ -113,6 +114,7 @@ lock: ## pin what is tested
 
 ci: .venv/ready system-packages lint types ## all of it
 	$(MAKE) test AT_ONCE="$(AT_ONCE) $(AGAIN)"
+	$(MAKE) sim
 	$(MAKE) lab AT_ONCE="$(AT_ONCE) $(AGAIN)"
 	$(MAKE) bench-once
 

@@ -57,6 +57,7 @@ from failoverd.core.events import (
     Salvaged,
     SettingsRead,
     StillAlive,
+    SynchronousSet,
     TargetClosed,
     Thawed,
     Unfenced,
@@ -81,10 +82,11 @@ from failoverd.core.model import (
     WalLoss,
 )
 from failoverd.core.schedule import Checkpointed, Rejoined, Rejoining
+from failoverd.core.synchronous import parse
 from tests.sim.host_program import ALIVE, EXPIRED, FOREIGN_GUARD, WRONG_CLUSTER, Act
 from tests.sim.host_program import STALE_EPOCH as EXIT_STALE_EPOCH
 from tests.sim.kernel import Steps
-from tests.sim.postgres import RECORD_BYTES, lsn, position_of
+from tests.sim.postgres import RECORD_BYTES, SyncNames, lsn, position_of
 from tests.sim.reach import Heard, call, connect_outcome, with_seen_at
 
 if TYPE_CHECKING:
@@ -458,9 +460,11 @@ def _promote(d: Daemon, effect: Promote) -> Steps:
             return _failed("refused", "its own guard refused")
         if fits:
             accepted = True
+            if effect.synchronous is not None:
+                server.sync, server.sync_since = _named(effect.synchronous), world.now
             world.happened("asked", (server, effect, d))
             within = world.random.choice((0.02, 0.05, 0.3, 3.0))
-            world.ask_to_promote(server, d.name, within)
+            world.ask_to_promote(server, d.name, world.promotes_in or within)
         yield 0.1
     return _failed("pending", f"{node} was asked and is still in recovery")
 
@@ -587,10 +591,23 @@ def _rejoin(d: Daemon, effect: Rejoin) -> Steps:
     return Rejoined(Evidence("it streams, or will"))
 
 
+def _named(names: str) -> SyncNames | None:
+    """What the core has written, as the server reads it."""
+    found = parse(names)
+    if found is None:
+        return None
+    return SyncNames(any_of=True, count=found.count, names=tuple(map(NodeName, found.names)))
+
+
 def _set_synchronous(d: Daemon, effect: SetSynchronous) -> Steps:
-    """`synchronous: managed` is not of this world: nobody asks for it here."""
-    yield 0.01
-    return _failed("not_set", "not of this world")
+    """ALTER SYSTEM and a reload; what is under way waits for the new names."""
+    if not (yield from _serves(d, effect.node)):
+        return _failed("not_set", "it does not answer as a primary")
+    server = d.world.server(effect.node)
+    server.sync, server.sync_since = _named(effect.names), d.world.now
+    d.world.tell(effect.node, f"is told by {d.name} to wait for {effect.names or 'nobody'}")
+    d.world.release(server)
+    return SynchronousSet(Evidence("written and reloaded"))
 
 
 def _measure(d: Daemon, effect: MeasureDivergence) -> Steps:

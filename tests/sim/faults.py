@@ -590,7 +590,8 @@ def befall(stage: Stage, fault: Fault, over: float) -> None:
 
 def _hit(world: World, fault: Fault) -> Host:
     writers = [h for h in world.hosts.values() if h.server.may_commit()]
-    standbys = [h for h in world.hosts.values() if h not in writers]
+    # Not who was the primary a moment ago, and is dead or guarded now.
+    standbys = [h for h in world.hosts.values() if h.server.recovery and h.server.marker is None]
     match fault.whom:
         case "a standby" if standbys:
             return standbys[0]

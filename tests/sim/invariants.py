@@ -409,7 +409,7 @@ class Invariants:
 
     def _promises_kept(self, d: Daemon, m: Machine, server: Server) -> None:
         promise = m.memory.promise
-        if promise is None:
+        if promise is None or promise.void:
             return
         names = {promise.standby_names, "" if promise.kept is None else promise.kept.standby_names}
         held = set(server.wal)

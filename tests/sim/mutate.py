@@ -62,7 +62,7 @@ def forked(work: Callable[[], object], limit_s: float) -> object:
         except TooLong:
             answer = f"no end in {limit_s:.0f} s"
         except BaseException as bug:  # noqa: BLE001 - it could not even be imported
-            answer = ["import", f"{type(bug).__name__}: {bug}"]
+            answer = f"could not be run: {type(bug).__name__}: {bug}"
         os.write(writing, json.dumps(answer).encode())
         os._exit(0)
     os.close(writing)

@@ -521,7 +521,7 @@ SITUATION = _of(
     ),
     (
         "superseded-not-kept-out",
-        "**{n: NodeJob(Job.QUARANTINED, m.epoch) for n in fenced}",
+        "        **{n: NodeJob(Job.QUARANTINED, m.epoch) for n in fenced},\n",
         "",
         "Whoever was fenced when somebody else was promoted is forgotten.",
     ),

@@ -26,6 +26,8 @@ def one_rule(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
     yield from _looks(plan, every)
     yield from _dead_or_not(plan)
     yield from _others(plan, every)
+    yield from _asked(plan, every)
+    yield from _managed(plan, every)
     yield from _switchovers(plan, every)
 
 
@@ -125,6 +127,53 @@ def _others(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
     yield "what was promised is on one that never wins", plan(
         one, CRASH, sync=any_1, policy=_policy(nodes=never, salvage=False), failovers=0,
     )  # fmt: skip
+
+
+def _asked(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
+    """Somebody was asked to promote, and will be in three seconds; until then much may happen."""
+    for n in range(0, 8, every):
+        at = round(5.42 + n * 0.03, 2)
+        dies = Fault(round(at + 0.05, 2), "daemon dies", "writer", 1.0, 1)
+        for kind in ("hang", "isolated", "cut from daemon", "machine paused", "ssh broken"):
+            lost = Fault(at, kind, "a standby", 12.0, 1)
+            yield f"asked, and then {kind} at {at}", plan(CRASH, lost, promotes_in=3.0, seed=n)
+            yield (
+                f"asked, and then {kind} at {at}, the daemon dies",
+                plan(CRASH, lost, dies, promotes_in=3.0, seed=n),
+            )
+        lost = Fault(at, "isolated", "a standby", 9.0, 1)
+        for kind, whom in (
+            ("order", "unfence"), ("order", "failover"), ("order", "pause"), ("order", "ack"),
+            ("started by hand", "the first node"), ("started under guard", "the first node"),
+            ("promoted by hand", "another standby"),
+        ):  # fmt: skip
+            yield (
+                f"asked at {at}, and then {kind} {whom}",
+                plan(CRASH, lost, Fault(at + 2.0, kind, whom), promotes_in=3.0, seed=n),
+            )
+
+
+def _managed(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
+    """`synchronous: managed`: the names follow who keeps up, and the promise with them."""
+    for n in range(0, 8, every):
+        for count in (1, 2):
+            managed = _policy(synchronous_managed=True, synchronous_count=count)
+            lost = Fault(5.0, "power loss", "a standby", round(3.0 + n * 0.8, 1))
+            away = Fault(round(6.0 + n * 0.6, 1), "cut from standbys", "writer", 3.0)
+            crash = replace(CRASH, at=round(7.0 + n * 0.45, 2))
+            for kind, faults in (
+                ("a standby is lost, a crash", (lost, crash)),
+                ("all standbys away, a crash", (away, crash)),
+                ("a standby lost, a host lost", (lost, replace(GONE, at=crash.at))),
+                (
+                    "the daemon dies",
+                    (lost, crash, Fault(crash.at - 0.4, "daemon dies", "", 1.0, 1)),
+                ),
+            ):
+                yield (
+                    f"managed {count}, {kind} {n}",
+                    plan(*faults, policy=managed, agents=HONEST, seed=n),
+                )
 
 
 def _switchovers(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:

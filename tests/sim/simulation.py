@@ -40,6 +40,8 @@ class Plan:
     small: bool = False
     """The last standby has lower settings than the primary."""
     recovery_s: float = 0.5
+    promotes_in: float | None = None
+    """How long a promotion takes from its request on; None: now so, now so."""
     failovers: int | None = None
     """How many there must be, where that is certain."""
 
@@ -81,6 +83,15 @@ def plan_of(seed: int) -> Plan:
     )
     if policy.max_data_loss_bytes == 0 and sync is None and rng.random() < 0.7:
         sync = SyncNames(any_of=True, count=1, names=others)
+    # Drawn from a source of their own: what came before them stays what it was.
+    more = random.Random(seed * 104729 + 7)
+    policy = replace(
+        policy,
+        synchronous_managed=more.random() < 0.15 and not foreign,
+        synchronous_count=more.choice((1, 1, 2)),
+        can_rejoin=more.random() < 0.5,
+        rejoin_delay_s=more.choice((1.0, 20.0)),
+    )
     kinds = ("", "", "", "", "honest", "honest", "slow", "broken", "lying")
     return Plan(
         seed=seed,
@@ -92,6 +103,7 @@ def plan_of(seed: int) -> Plan:
         rebuilds=rng.random() < 0.7,
         foreign=foreign,
         rate_s=rng.choice((0.1, 0.25, 0.6)),
+        small=three and more.random() < 0.06,
     )
 
 
@@ -118,7 +130,7 @@ class Simulation:
             name: Host(name, Server(name), agent=a, recovery_s=plan.recovery_s)
             for name, a in zip(names, plan.agents, strict=True)
         }
-        self.world = World(self.kernel, rng, hosts)
+        self.world = World(self.kernel, rng, hosts, promotes_in=plan.promotes_in)
         self._begin(hosts)
         self.daemons: list[Daemon] = []
         self.invariants = Invariants(self.world, self.daemons, metrics=plan.seed % 10 == 0)

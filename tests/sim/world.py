@@ -50,7 +50,7 @@ class World:
     checks: list[Callable[[str, object], None]] = field(default_factory=list[Callable])  # type: ignore[type-arg]
     lied: bool = False
     hands: bool = False
-    quiet: bool = False
+    promotes_in: float | None = None
 
     @property
     def now(self) -> float:
