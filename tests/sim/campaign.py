@@ -25,7 +25,7 @@ from tests.sim.mutations import MUTATIONS
 from tests.sim.scenarios import scenarios
 from tests.sim.simulation import plan_of, run_plan, shrunk, told
 
-SMALLEST = "a drill"
+SMALLEST = "a failover by order from a primary with a dead-man"
 """The explorer's world that is gone through whole in the short form."""
 AT_A_TIME = 25
 MARK = "<!-- campaigns: a row each, by `make sim-long` -->\n"

@@ -16,7 +16,7 @@ from tests.sim.one_rule import one_rule
 from tests.sim.scenarios import plan, scenarios
 from tests.sim.simulation import plan_of, run_plan
 
-MOST_STATES = 2500
+MOST_STATES = 800
 """Of one small world: a defect may make it larger than it is."""
 
 
