@@ -12,10 +12,20 @@ from typing import TYPE_CHECKING
 
 from failoverd.core.dead_man import FIRED
 from failoverd.core.effects import Confirm, Fence, Promote, Salvage, Unfence
-from failoverd.core.events import Observed, Replied, Woke
+from failoverd.core.events import Observed, OperatorAdopts, Replied, Woke
+from failoverd.core.jobs import Job
 from failoverd.core.model import PROOF_LIFETIME_S, SPOKE, Guard, NodeName, NodeReport, Outcome
+from failoverd.core.policy import Mode
 from failoverd.core.situation import Machine
-from failoverd.core.states import Blocked, Electing, Fencing, Promoting, Reverting, Starting
+from failoverd.core.states import (
+    Blocked,
+    Electing,
+    Fencing,
+    Promoting,
+    Reverting,
+    Starting,
+    Watching,
+)
 from failoverd.daemon.course import Saw
 from tests.sim.postgres import Server
 from tests.sim.reach import connect_outcome
@@ -28,6 +38,7 @@ WHOSE_TIME_COUNTS = ("stopped", "hung", "unreachable")
 ROUND_S = 4.0
 """A round of looks and the next one, where everything times out."""
 LATELY_S = 1.5
+BACK_S = 15.0
 OF_ONE_VISIT = (Fence, Salvage, Promote, Confirm, Unfence)
 
 
@@ -60,6 +71,19 @@ class Beliefs:
         default_factory=dict[tuple[str, NodeName], float]
     )
 
+    def came_back(self, d: Daemon) -> None:
+        """Who was fenced, takes writes again and is within reach, is fenced once more."""
+        now, m = self.world.now, d.machine
+        for name in self.world.hosts:
+            server, key = self.world.server(name), (d.name, name)
+            fenced = name in m.jobs and m.jobs[name].job is Job.QUARANTINED
+            lately = now - self.host_at.get(key, -9.0) < LATELY_S
+            able = lately and d.policy.mode is Mode.AUTOMATIC and isinstance(m.state, Watching)
+            if not (fenced and able and server.may_commit() and not self.world.slow):
+                self.back_since.pop(key, None)
+            elif now - self.back_since.setdefault(key, now) > BACK_S:
+                self.fail(f"{name} was fenced by {d.name}, takes writes again, and is left alone")
+
     def heard(self, d: Daemon, name: NodeName) -> bool:
         """A standby that this daemon reaches receives from it now."""
         world, server = self.world, self.world.server(name)
@@ -83,6 +107,10 @@ class Beliefs:
         if not self.heard(d, name):
             self.unheard_at[d.name, name] = now
 
+    back_since: dict[tuple[str, NodeName], float] = field(
+        default_factory=dict[tuple[str, NodeName], float]
+    )
+
     # What it makes of a look.
 
     def saw(self, d: Daemon, due: Saw) -> None:
@@ -98,6 +126,13 @@ class Beliefs:
             case _:
                 pass
         self._moved(d, due)
+        name, by_order = after.memory.primary, isinstance(event, OperatorAdopts)
+        if name is not None and name != before.memory.primary and not by_order:
+            timeline = self.world.server(name).timeline
+            if timeline < before.memory.timeline:
+                self.fail(
+                    f"{d.name} adopts {name} on timeline {timeline}, and has seen a later one"
+                )
         by_itself = isinstance(event, Observed | Woke | Replied)
         left = isinstance(before.state, Starting) and not isinstance(after.state, Starting)
         if by_itself and left and not all(after.view.report(n).round for n in d.policy.nodes):

@@ -84,6 +84,8 @@ class Invariants:
         now, world = self.world.now, self.world
         world.timed_out_streams()
         for d in self.daemons:
+            if d.alive:
+                self.beliefs.came_back(d)
             for name in world.hosts:
                 host = world.hosts[name]
                 outcome = connect_outcome(world, d.name, name)

@@ -51,6 +51,8 @@ def _looks(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
             f"a daemon stalls beside a host that is lost {n}",
             plan(replace(GONE, at=5.0), late, agents=HONEST, seed=n),
         )
+        full = Fault(round(5.19 + n * 0.03, 2), "journal fails", "writer", 2.0)
+        yield f"the journal fails in the middle of it, at {full.at}", plan(CRASH, full, seed=n)
     fails = Fault(5.2, "journal fails", "writer", 6.0)
     yield "the journal fails beside a host that is lost", plan(GONE, fails, agents=HONEST)
 
