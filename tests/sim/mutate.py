@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-from tests.sim.mutations import MUTATIONS, Mutation
+from tests.sim.defect import Mutation
+from tests.sim.mutations import MUTATIONS
 
 KILLED_BY = Path(__file__).parent / "killed_by.json"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 import failoverd
-from tests.sim.mutations import Mutation
+from tests.sim.defect import Mutation
 
 SOURCE = Path(failoverd.__file__).parent
 
