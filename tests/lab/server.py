@@ -99,7 +99,7 @@ def template(bin_dir: str, tree: Path) -> Path:
     give_to_postgres(home)
     inside = f"{HOME}/main"
     with Host("template", "", directory, writable={HOME: home}, tree=tree) as host:
-        initdb = [f"{bin_dir}/initdb", "--no-sync", "--no-instructions", "-k"]
+        initdb = [f"{bin_dir}/initdb", "--no-sync", "-k"]
         host.run(
             [*initdb, "--locale=C.UTF-8", "-E", "UTF8", "-U", "postgres", "-D", inside],
             user="postgres",

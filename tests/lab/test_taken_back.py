@@ -40,11 +40,18 @@ def is_stopping(pg1: DatabaseHost) -> bool:
     return file.exists() and "stopping" in file.read_text()
 
 
+def stops(w: Watched) -> bool:
+    """Asked for again where it was given up before, on a machine that was too slow for it."""
+    if not is_stopping(w.pg1) and is_over(w.status()):
+        is_begun(w)
+    return is_stopping(w.pg1)
+
+
 def in_the_stop(fault: Callable[[Watched], None]) -> Callable[[Watched], None]:
     """While the old primary is being stopped: what is over only after that is not seen before."""
 
     def happens(w: Watched) -> None:
-        w.wait(lambda: is_stopping(w.pg1), 40, "pg1 is being stopped")
+        w.wait(lambda: stops(w), 60, "pg1 is being stopped")
         fault(w)
         w.pg1.run(["rm", HELD])
 
@@ -129,14 +136,14 @@ def mend(w: Watched) -> None:
 def test_at_any_point_before_the_promotion_the_old_primary_writes_again_and_nothing_is_lost(lab):
     limits = {"promote": "2s", "stop_fast": "40s", "fence": "60s"}
     w = planned(lab, trio=True, limits=limits, switchover={"checkpoint": "3s"})
-    for number, (name, point) in enumerate(POINTS.items(), 1):
-        said_before = len(w.daemon.log_text)
+    for name, point in POINTS.items():
+        said_before, before = len(w.daemon.log_text), len(taken_back(w))
         point.prepare(w)
         w.wait(lambda: is_begun(w), 60, f"{name}: it is begun")
         point.fault(w)
         w.wait(
-            lambda number=number: (
-                len(ended := taken_back(w)) == number
+            lambda before=before: (
+                len(ended := taken_back(w)) > before
                 and ended[0] in ("cancelled", "reverted")
                 and is_over(w.status())
             ),
