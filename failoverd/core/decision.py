@@ -171,7 +171,8 @@ def wake_at(m: Machine, now: Now) -> Instant | None:
     retries = (
         at for job in m.jobs.values() for at in (job.retry_at, job.keep_down_at, job.rejoin_at)
     )
-    deadlines = [at for at in retries if at is not None]
+    # What was due and could not be done yet is done by a look: it wakes nobody again and again.
+    deadlines = [at for at in retries if at is not None and at > now.monotonic]
     if m.synchronous is not None and m.synchronous.retry_at is not None:
         deadlines.append(m.synchronous.retry_at)
     if m.scheduled is not None and now.wall < m.scheduled.at:

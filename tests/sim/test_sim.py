@@ -41,6 +41,13 @@ def test_what_failed_once_breaks_no_rule(name):
     assert run_plan(dict(scenarios())[name]).broken == ""
 
 
+def test_what_is_due_and_cannot_be_done_yet_does_not_wake_the_daemon_without_end():
+    """A way back was due while nobody could take over: thousands of turns a second."""
+    found = run(452)
+    assert found.broken == ""
+    assert found.turns < 1000
+
+
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
     broken = [f"{n}: {found}" for n, p in scenarios(4) if (found := run_plan(p).broken)]
     assert broken == []
