@@ -46,7 +46,7 @@ class Unit:
         return 0
 
 
-class ServiceMonitor(BootedHost, Monitor):
+class ServiceMonitor(Monitor, BootedHost):
     service = "failoverd"
     shown: ClassVar[Mapping[str, Path]] = SHOWN
 
