@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from failoverd.config.access import check_access, check_access_files
 from failoverd.config.document import Place
 from failoverd.config.files import file_of, wrong_program, wrong_secrets, wrong_with
 from failoverd.config.models import Cluster, Configuration
@@ -17,6 +18,7 @@ Wrong = tuple[Place, str]
 
 def check_together(configuration: Configuration) -> Iterator[Wrong]:
     """Addresses that differ, and keys that must be given by the cluster or by its nodes."""
+    yield from check_access(configuration.daemon.tls, configuration.daemon.token_file)
     yield from check_notify(configuration.daemon.notify)
     taken: dict[tuple[str, int], str] = {}
     for name, cluster in configuration.clusters.items():
@@ -100,6 +102,7 @@ def _required(name: str, cluster: Cluster, every: Mapping[str, NodeSettings]) ->
 
 def check_files(configuration: Configuration) -> Iterator[Wrong]:
     """Files that must be there, and secrets that nobody else may read. Said once each."""
+    yield from check_access_files(configuration.daemon.tls, configuration.daemon.token_file)
     yield from check_notify_files(configuration.daemon.notify)
     said: set[tuple[Path, bool]] = set()
     for name, cluster in configuration.clusters.items():

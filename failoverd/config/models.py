@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from failoverd.config.notify import Notify
+from failoverd.config.daemon import Daemon
 from failoverd.config.quantities import Duration, Size, Span, duration, size
 from failoverd.config.redirect import Target
 from failoverd.config.section import OVER, Secret, Section, Ssh
@@ -22,14 +22,12 @@ from failoverd.config.words import (
     DebianCluster,
     Host,
     Line,
-    Listen,
     MaybePath,
     Name,
     OptionName,
     Options,
     Port,
     Priority,
-    SocketPath,
     Unit,
     Words,
 )
@@ -354,37 +352,6 @@ class Cluster(Section):
     redirect: list[Target] = []
     """The ways by which applications reach the primary (docs/redirect.md); none is needed where
     they use libpq's target_session_attrs."""
-
-
-class Log(Section):
-    """Log lines go to standard output."""
-
-    format: Literal["json", "console"] = "json"
-    """json for machines, console for people."""
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is written."""
-
-
-class Leadership(Section):
-    """Which daemon acts, where several watch."""
-
-    kind: Literal["none"] = "none"
-    """none: this daemon alone."""
-
-
-class Daemon(Section):
-    """The daemon itself."""
-
-    listen: Listen = "127.0.0.1:9187"
-    """Address and port for metrics and the read-only API."""
-    state_dir: AbsolutePath = Path("/var/lib/failoverd")
-    """The journal and the incident reports; on a local disk."""
-    control_socket: SocketPath = Path("/run/failoverd/control.sock")
-    """The Unix socket that the command line talks to."""
-    log: Log = Log()
-    leadership: Leadership = Leadership()
-    notify: list[Notify] = []
-    """Who is told at once of what needs a person, beside alerts (docs/operation.md)."""
 
 
 class Configuration(Section):

@@ -28,7 +28,7 @@ def page() -> str:
         "the file", "Cluster", "Node", "Postgres", "Sql", "Secret", "Ssh", "Detection", "Failover",
         "Fencing", "Rung", "Agent", "OwnCommand", "DeadMan", "NodeAgent", "Limits",
         "Target", "Haproxy", "AgentCheck", "PgBouncer", "VirtualIp", "Dns", "DnsKey",
-        "RedirectCommand", "Daemon", "Log",
+        "RedirectCommand", "Daemon", "Tls", "Log",
         "Leadership", "Notify", "Webhook", "NotifyCommand",
     )  # fmt: skip
     return HEAD + "".join(line for name in order for line in _section(name, sections[name]))
@@ -79,6 +79,7 @@ _KEY = {
         )
     },
     "Daemon": "daemon",
+    "Tls": "daemon.tls",
     "Log": "daemon.log",
     "Leadership": "daemon.leadership",
 }

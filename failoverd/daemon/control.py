@@ -1,7 +1,8 @@
-"""Acts, by the Unix socket alone: who asked is known from the socket, and journaled."""
+"""Acts, by the Unix socket or with a token: who asked is known, and journaled."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pwd
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from failoverd.config.daemon import Daemon
 from failoverd.core.events import (
     Command,
     OperatorAcknowledges,
@@ -28,6 +30,7 @@ from failoverd.core.events import (
 from failoverd.core.model import NodeName, WallTime
 from failoverd.core.schedule import OperatorCancels, OperatorRejoins, OperatorSwitchover
 from failoverd.daemon import clock
+from failoverd.daemon.access import ASKED_BY, with_token
 from failoverd.daemon.rehearsal import Order
 from failoverd.observability.http import Source, application, cluster_of
 
@@ -47,9 +50,9 @@ TARGET = web.AppKey("target", Target)
 Asked = Callable[[str, dict[str, Any]], Command]
 
 
-def control_application(target: Target) -> web.Application:
+def control_application(target: Target, *middlewares: Any) -> web.Application:
     """All that may be read, and the acts."""
-    app = application(target)
+    app = application(target, *middlewares)
     app[TARGET] = target
     app.add_routes(
         [
@@ -63,6 +66,13 @@ def control_application(target: Target) -> web.Application:
         ]
     )
     return app
+
+
+def tcp_application(target: Target, settings: Daemon, *limits: Any) -> web.Application:
+    """Acts only where whoever asks shows a token, and nobody else can see it."""
+    if settings.tls is None or settings.token_file is None:
+        return application(target, *limits)
+    return control_application(target, *limits, with_token(settings.token_file))
 
 
 async def _rehearsed(request: web.Request) -> web.Response:
@@ -175,13 +185,14 @@ def _acting(asked: Asked) -> Callable[[web.Request], Awaitable[web.Response]]:
             command = asked(_peer(request), await _body(request))
         except ValueError as error:
             return _answer(f"bad request: {error}", 400)
-        return _answer(await request.app[TARGET].submit(cluster, command))
+        # Shielded: whoever waits no longer for the answer has asked for it all the same.
+        return _answer(await asyncio.shield(request.app[TARGET].submit(cluster, command)))
 
     return act
 
 
 async def _reload(request: web.Request) -> web.Response:
-    return _answer(await request.app[TARGET].reload(_peer(request)))
+    return _answer(await asyncio.shield(request.app[TARGET].reload(_peer(request))))
 
 
 def _answer(refused: str | None, status: int = 409) -> web.Response:
@@ -191,7 +202,9 @@ def _answer(refused: str | None, status: int = 409) -> web.Response:
 
 
 def _peer(request: web.Request) -> str:
-    """The user at the other end. Source: unix(7), SO_PEERCRED."""
+    """Who was let in, or the user at the other end. Source: unix(7), SO_PEERCRED."""
+    if ASKED_BY in request:
+        return request[ASKED_BY]
     connection = request.transport.get_extra_info("socket") if request.transport else None
     if connection is None:
         return "unknown"

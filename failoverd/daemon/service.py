@@ -12,19 +12,20 @@ from pathlib import Path
 
 from aiohttp import web
 
+from failoverd.config.access import context_of
+from failoverd.config.daemon import Daemon
 from failoverd.config.load import load
 from failoverd.config.messages import ConfigurationErrors
 from failoverd.core.events import OperatorFailover, OperatorPause, OperatorResume, Trigger
 from failoverd.core.states import Paused
 from failoverd.daemon import clock
 from failoverd.daemon.agent_check import serve_agent_checks
-from failoverd.daemon.control import serve_control
+from failoverd.daemon.control import serve_control, tcp_application
 from failoverd.daemon.fleet import Fleet
 from failoverd.daemon.journal import Journal
 from failoverd.daemon.journal_file import JournalError
-from failoverd.daemon.listening import listen
+from failoverd.daemon.listening import listen, runner_of
 from failoverd.observability import log
-from failoverd.observability.http import application
 from failoverd.observability.limits import limited
 from failoverd.observability.metrics import Metrics
 
@@ -63,9 +64,7 @@ def run(path: Path) -> int:
         return 1
     try:
         fleet = Fleet(configuration, path, journal, Metrics())
-        asyncio.run(
-            Service(fleet, configuration.daemon.listen, configuration.daemon.control_socket).run()
-        )
+        asyncio.run(Service(fleet, configuration.daemon).run())
     except JournalError as error:
         log.logger().error(str(error))
         return 1
@@ -78,10 +77,10 @@ def run(path: Path) -> int:
 class Service:
     """What surrounds the fleet."""
 
-    def __init__(self, fleet: Fleet, listen: str, control_socket: Path) -> None:
+    def __init__(self, fleet: Fleet, settings: Daemon) -> None:
         self._fleet = fleet
-        self._listen = listen
-        self._control_socket = control_socket
+        self._settings = settings
+        self._control_socket = settings.control_socket
         self._port: asyncio.Server | None = None
         self._stopping = 0
         self._main: asyncio.Task[None] | None = None
@@ -121,22 +120,22 @@ class Service:
 
     async def _serve(self, runners: list[web.AppRunner]) -> None:
         """A port that is taken is said, and tried again; it never stops the watch."""
-        host, _, port = self._listen.rpartition(":")
-        runner = web.AppRunner(
-            application(self._fleet, limited(clock.monotonic)),
-            access_log=None,
-            shutdown_timeout=0.5,
-        )
+        where, tls = self._settings.listen, self._settings.tls
+        host, _, port = where.rpartition(":")
+        limit = limited(clock.monotonic)
+        runner = runner_of(tcp_application(self._fleet, self._settings, limit))
         await runner.setup()
         runners.append(runner)
         while True:
             try:
-                self._port = await listen(runner, host.strip("[]"), int(port))
+                context = None if tls is None else context_of(tls)
+                self._port = await listen(runner, host.strip("[]"), int(port), context)
             except OSError as error:
-                log.logger().error(f"cannot listen on {self._listen}: {error}; trying again")
+                log.logger().error(f"cannot listen on {where}: {error}; trying again")
                 await asyncio.sleep(LISTEN_AGAIN_S)
             else:
-                log.logger().info(f"listening on http://{self._listen}")
+                scheme = "http" if tls is None else "https"
+                log.logger().info(f"listening on {scheme}://{where}")
                 return
 
     async def _tell_systemd(self) -> None:

@@ -15,6 +15,8 @@ from failoverd.observability.report import Number
 from failoverd.observability.stream import LIVE, events
 
 DIGITS = 18
+TOLD = ("Allow", "WWW-Authenticate")
+"""Headers that belong to an error. Source: RFC 9110, 15.5."""
 
 
 class Source(Protocol):
@@ -70,7 +72,9 @@ async def _errors(request: web.Request, handler: Any) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return web.json_response({"ok": False, "message": error.reason}, status=error.status)
+        said = {"ok": False, "message": error.reason}
+        kept = {name: error.headers[name] for name in TOLD if name in error.headers}
+        return web.json_response(said, status=error.status, headers=kept)
     return response
 
 

@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from failoverd.config.daemon import Daemon
 from failoverd.config.load import load, schema
-from failoverd.config.models import Cluster, Configuration, Daemon, Node
+from failoverd.config.models import Cluster, Configuration, Node
 from failoverd.config.nodes import node_settings
 from failoverd.config.page import page
 from failoverd.config.policy import to_policy
