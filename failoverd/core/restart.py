@@ -14,16 +14,21 @@ from failoverd.core.states import (
     Confirming,
     Electing,
     Fencing,
+    Paused,
     Promoting,
     Reverting,
     Salvaging,
     Settling,
     Starting,
+    Watching,
 )
 
 
-def restored(m: Machine, now: Instant) -> Machine:
-    """A machine read back from the journal: look at everything first, then resume."""
+def restored(m: Machine, now: Instant, ago_s: float | None = 0.0) -> Machine:
+    """A machine read back from the journal: look at everything first, then resume.
+
+    It was journaled `ago_s` seconds ago; None: the wall clock cannot tell.
+    """
     match m.state:
         case Fencing() | Electing() | Salvaging() | Promoting() | Confirming() | Reverting():
             state = Starting(resuming=True)
@@ -38,6 +43,7 @@ def restored(m: Machine, now: Instant) -> Machine:
     memory = replace(
         forgetful(m.memory),
         primary_lsn=m.memory.primary_lsn,
+        primary_lsn_at=_unseen_since(m, now, ago_s),
         peak_wal_rate=m.memory.peak_wal_rate,
     )
     kept = replace(
@@ -64,6 +70,20 @@ def restored(m: Machine, now: Instant) -> Machine:
         stopping_since=None,
     )
     return kept if state.resuming else incident_over(kept)
+
+
+def _unseen_since(m: Machine, now: Instant, ago_s: float | None) -> Instant | None:
+    """When the primary's position was known last, where it went on writing unseen since.
+
+    None where it was in doubt already: it is told as it was then.
+    """
+    seen_at = m.memory.primary_lsn_at
+    well = (Watching, Paused, Settling, Starting)
+    if seen_at is None or ago_s is None or not isinstance(m.state, well):
+        return None
+    if isinstance(m.state, Starting) and m.state.resuming:
+        return None
+    return Instant(now - ago_s - max(0.0, m.entered_at - seen_at))
 
 
 def _asked_again(m: Machine) -> Arming | None:

@@ -43,10 +43,15 @@ class LookedAt:
         )
         if host:
             self.host_at = now
-        write = policy.write_check and name == primary and self._write_due(now, policy, doubt=doubt)
+        in_doubt = doubt or not calm
+        write = (
+            policy.write_check
+            and name == primary
+            and self._write_due(now, policy, in_doubt=in_doubt)
+        )
         return Attention(
             is_primary=name == primary,
-            in_doubt=doubt or not calm,
+            in_doubt=in_doubt,
             host=host,
             fresh=self._fresh_due(now, policy),
             write_check=write,
@@ -54,9 +59,9 @@ class LookedAt:
             timeout_s=policy.timeout_s,
         )
 
-    def _write_due(self, now: Instant, policy: Policy, *, doubt: bool) -> bool:
+    def _write_due(self, now: Instant, policy: Policy, *, in_doubt: bool) -> bool:
         every = policy.write_check_interval_s
-        if not doubt and self.wrote_at is not None and now - self.wrote_at < every:
+        if not in_doubt and self.wrote_at is not None and now - self.wrote_at < every:
             return False
         self.wrote_at = now
         return True

@@ -76,7 +76,8 @@ class Fleet:
     def _supervise(self, name: str, configuration: Configuration) -> Supervisor:
         section = configuration.clusters[name]
         latest = self._journal.latest(name)
-        machine = Machine() if latest is None else restored(latest, clock.monotonic())
+        ago_s = self._journal.age_of_latest_s(name, clock.wall())
+        machine = Machine() if latest is None else restored(latest, clock.monotonic(), ago_s)
         policy = to_policy(name, section)
         self._metrics.seed(
             name, policy, self._journal.transitions(name), self._journal.failovers(name)

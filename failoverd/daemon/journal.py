@@ -148,6 +148,14 @@ class Journal:
         number, version, text = row[0]
         return self._read(lambda: loads(Machine, text), cluster, number, version)
 
+    def age_of_latest_s(self, cluster: str, now: float) -> float | None:
+        """How long ago the last record was written; None where the wall clock cannot tell."""
+        row = self._select(
+            "SELECT at FROM records WHERE cluster = ? ORDER BY id DESC LIMIT 1", (cluster,)
+        )
+        age_s = now - row[0][0] if row else -1.0
+        return age_s if age_s >= 0.0 else None
+
     def records(
         self, cluster: str, epoch: int | None = None, limit: int = 1000
     ) -> tuple[Record, ...]:

@@ -148,6 +148,9 @@ async def test_a_primary_is_never_frozen(primary):
     assert auto_conf(primary) == before
 
 
+READY = "database system is ready to accept connections"
+
+
 async def test_only_a_standby_frozen_for_this_epoch_is_promoted_and_its_log_tells(standby):
     asked = ask_about(standby)
     refused = await asked.act("promote")
@@ -159,6 +162,7 @@ async def test_only_a_standby_frozen_for_this_epoch_is_promoted_and_its_log_tell
     assert (await asked.act("freeze", epoch="8")).done
     assert (await asked.act("promote", epoch="8")).field("verdict") == "asked"
     servers.wait_until(lambda: not servers.in_recovery(standby), "the promotion")
+    servers.wait_until(lambda: READY in standby.log.read_text(), "the last line of a promotion")
     log = await asked.call("log", server_log=str(standby.log), since=size)
     assert 2 <= len(log.fields["line_b64"]) <= 20
     rest = await asked.call("log", server_log=str(standby.log), since=log.field("size"))

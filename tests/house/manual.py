@@ -32,7 +32,8 @@ FILES = {
 
 def manual() -> str:
     """failoverd(8), in the man macros that every system has."""
-    context = click.Context(cli, info_name="failoverd")
+    # With the same settings as in use: click keeps the first option for help that it has made.
+    context = click.Context(cli, info_name="failoverd", **cli.context_settings)
     lines = [
         '.\\" This page is made from the source: make docs',
         ".TH FAILOVERD 8",

@@ -52,11 +52,11 @@ def forked(work: Callable[[], object], limit_s: float) -> object:
         os.close(reading)
         answer: object = None
 
-        def over(*_: object) -> None:
+        def time_is_up(*_: object) -> None:
             raise TooLong
 
         try:
-            signal.signal(signal.SIGALRM, over)
+            signal.signal(signal.SIGALRM, time_is_up)
             signal.setitimer(signal.ITIMER_REAL, limit_s)
             with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
                 answer = work()

@@ -48,6 +48,11 @@ def test_what_is_due_and_cannot_be_done_yet_does_not_wake_the_daemon_without_end
     assert found.turns < 1000
 
 
+def test_a_disk_that_was_freed_is_not_held_against_the_primary():
+    """The write check that had failed was not made again for ten seconds."""
+    assert run(652).broken == ""
+
+
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
     broken = [f"{n}: {found}" for n, p in scenarios(4) if (found := run_plan(p).broken)]
     assert broken == []

@@ -757,9 +757,11 @@ def test_somebody_elses_promotion_ends_an_incident_that_asked_nobody():
 
 
 def test_a_restart_forgets_how_long_it_was_silent_and_not_how_far_the_primary_was():
-    memory = resumed(watching()).machine.memory
-    assert (memory.last_alive_at, memory.failed_rounds, memory.primary_lsn_at) == (None, 0, None)
-    assert memory.primary_lsn == Lsn(HERE)
+    before = watching()
+    seen_at = before.machine.memory.primary_lsn_at
+    memory = resumed(before).machine.memory
+    assert (memory.last_alive_at, memory.failed_rounds) == (None, 0)
+    assert (memory.primary_lsn, memory.primary_lsn_at) == (Lsn(HERE), seen_at)
     assert memory.primary == PG1
 
 

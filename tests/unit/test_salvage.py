@@ -376,3 +376,41 @@ def test_a_standby_whose_own_end_is_not_known_is_read_by_salvage_and_by_nobody_e
 
     assert isinstance(crash(PAIR).state, Fencing)
     assert isinstance(crash(replace(PAIR, salvage=False)).state, Blocked)
+
+
+# A daemon that was away.
+
+
+def back_after_a_while(*, seen_again: bool) -> Daemon:
+    """It was stopped while all was well, and the primary dies; salvage is off."""
+    daemon = Daemon(replace(PAIR, salvage=False))
+    for second in range(4):
+        daemon.sees(healthy(HERE + second * MEGABYTE), streaming())
+    daemon.at += 3600
+    daemon.machine = restored(daemon.machine, Instant(daemon.at), 3600.0)
+    if seen_again:
+        daemon.sees(healthy(HERE + 4 * MEGABYTE), streaming())
+    return dies(daemon)
+
+
+def dies(daemon: Daemon) -> Daemon:
+    for _ in range(4):
+        daemon.sees(dead(), cut_off())
+    return daemon
+
+
+def test_what_was_written_while_it_was_away_counts_as_lost():
+    blocked = back_after_a_while(seen_again=False).state
+    assert isinstance(blocked, Blocked)
+    assert blocked.reason is BlockReason.NO_CANDIDATE
+    assert "bytes (estimated" in blocked.why
+
+
+def test_one_look_at_the_primary_is_enough_to_bound_it_again():
+    assert isinstance(back_after_a_while(seen_again=True).state, Fencing)
+
+
+def test_a_daemon_killed_while_the_primary_was_in_doubt_goes_by_what_it_had_seen():
+    daemon = watching(replace(PAIR, salvage=False)).sees(dead(), cut_off())
+    daemon.machine = restored(daemon.machine, Instant(daemon.at))
+    assert isinstance(dies(daemon).state, Fencing)
