@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from failoverd.cli.client import TimedOut, Unreachable, ask
+from failoverd.cli.client import Remote, TimedOut, Unreachable, ask
 from failoverd.cli.context import EXIT_CONFIG, EXIT_REFUSED, HTTP_FAILED, Context, fail
 
 CHECK_S = 120.0
@@ -37,7 +37,7 @@ def check(obj: Context, *, direct: bool, as_json: bool) -> None:
     say(f"{path}: well-formed, {len(configuration.clusters)} cluster(s)")
     if obj.wanted is not None and obj.wanted not in configuration.clusters:
         fail(f"no cluster is called {obj.wanted}", EXIT_REFUSED)
-    running = {} if direct else _running(obj.socket)
+    running = {} if direct else _running(obj.daemon)
     documents: dict[str, Any] = {}
     for name, cluster in configuration.clusters.items():
         if obj.wanted not in (None, name):
@@ -62,7 +62,7 @@ def _checked(
     obj: Context, name: str, status: dict[str, Any], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The daemon looks at everything anew."""
-    found, document = ask(obj.socket, "POST", f"/api/v1/clusters/{name}/check", timeout_s=CHECK_S)
+    found, document = ask(obj.daemon, "POST", f"/api/v1/clusters/{name}/check", timeout_s=CHECK_S)
     if found >= HTTP_REFUSED:
         fail(f"the daemon could not check it, its log says why ({found})", EXIT_REFUSED)
     outlook = status["outlook"]
@@ -70,10 +70,10 @@ def _checked(
     return dict(document)
 
 
-def _running(socket: str) -> dict[str, dict[str, Any]]:
+def _running(daemon: str | Remote) -> dict[str, dict[str, Any]]:
     """What a daemon says of its clusters; empty where none answers."""
     try:
-        status, body = ask(socket, "GET", "/api/v1/clusters")
+        status, body = ask(daemon, "GET", "/api/v1/clusters")
     except (Unreachable, TimedOut):
         return {}
     return {one["cluster"]: one for one in body["clusters"]} if status < HTTP_FAILED else {}

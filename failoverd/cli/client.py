@@ -1,4 +1,4 @@
-"""Talks to the daemon over its Unix socket. Imports nothing slow."""
+"""Talks to the daemon over its Unix socket, or over HTTPS. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -6,19 +6,58 @@ import http.client
 import json
 import os
 import socket
+import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 DEFAULT_CONFIG = "/etc/failoverd/config.yaml"
 DEFAULT_SOCKET = "/run/failoverd/control.sock"
 
 
 class Unreachable(Exception):  # noqa: N818 - what happened
-    """No daemon answers on the socket."""
+    """No daemon answers there."""
 
 
 class TimedOut(Exception):  # noqa: N818 - what happened
     """The daemon did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A daemon on another host, over HTTPS."""
+
+    url: str
+    token: str | None = None
+    ca_file: str | None = None
+
+    def connection(self, timeout_s: float) -> http.client.HTTPSConnection:
+        """Raises OSError where `ca_file` holds no authority."""
+        parts = urlsplit(self.url)
+        tls = ssl.create_default_context(cafile=self.ca_file)
+        return http.client.HTTPSConnection(
+            parts.hostname or "", parts.port, timeout=timeout_s, context=tls
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+
+def remote(url: str, token_file: str | None, ca_file: str | None) -> Remote:
+    """Raises ValueError that says what is wrong with one of them."""
+    from failoverd.config.access import token_of
+
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme == "https" and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"--url: {url} is no address; write one like https://monitor:9187")
+    token = None if token_file is None else token_of(Path(token_file)).decode()
+    return Remote(url, token, ca_file)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -61,7 +100,7 @@ def config_path(given: str | None) -> str:
 
 
 def ask(
-    path: str,
+    daemon: str | Remote,
     method: str,
     where: str,
     body: dict[str, Any] | None = None,
@@ -73,26 +112,44 @@ def ask(
 
     Raises Unreachable or TimedOut.
     """
-    connection = _UnixConnection(path, timeout_s)
+    payload = None if body is None else json.dumps(body)
+    headers = {"Content-Type": "application/json", "Accept": accept}
     try:
-        payload = None if body is None else json.dumps(body)
-        headers = {"Content-Type": "application/json", "Accept": accept}
-        connection.request(method, where, payload, headers)
-        response = connection.getresponse()
-        text = response.read().decode()
+        if isinstance(daemon, Remote):
+            status, text = _exchange(
+                daemon.connection(timeout_s), method, where, payload, headers | daemon.headers
+            )
+        else:
+            unix = _UnixConnection(daemon, timeout_s)
+            status, text = _exchange(unix, method, where, payload, headers)
     except TimeoutError:
         raise TimedOut(f"the daemon did not answer within {timeout_s:.0f} s") from None
-    except PermissionError:
-        raise Unreachable(
-            f"this user may not ask the daemon on {path}: be root, or in the socket's group"
-        ) from None
     except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(
-            f"no daemon answers on {path} ({error}); start it: systemctl start failoverd"
-        ) from None
+        raise Unreachable(_why_not(daemon, error)) from None
+    try:
+        return status, json.loads(text)
+    except ValueError:
+        return status, text
+
+
+def _exchange(
+    connection: http.client.HTTPConnection,
+    method: str,
+    where: str,
+    payload: str | None,
+    headers: dict[str, str],
+) -> tuple[int, str]:
+    try:
+        connection.request(method, where, payload, headers)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
     finally:
         connection.close()
-    try:
-        return response.status, json.loads(text)
-    except ValueError:
-        return response.status, text
+
+
+def _why_not(daemon: str | Remote, error: Exception) -> str:
+    if isinstance(daemon, Remote):
+        return f"no daemon that can be trusted answers on {daemon.url} ({error})"
+    if isinstance(error, PermissionError):
+        return f"this user may not ask the daemon on {daemon}: be root, or in the socket's group"
+    return f"no daemon answers on {daemon} ({error}); start it: systemctl start failoverd"

@@ -13,6 +13,7 @@ import click
 from failoverd import __version__
 from failoverd.cli.by_hand import COMMANDS, yes_option
 from failoverd.cli.check import check
+from failoverd.cli.client import remote
 from failoverd.cli.context import (
     EXIT_REFUSED,
     EXIT_TIMED_OUT,
@@ -38,12 +39,27 @@ class _Commands(click.Group):
 @click.option("-c", "--config", help="Configuration file [/etc/failoverd/config.yaml].")
 @click.option("--socket", help="The daemon's control socket.")
 @click.option("--cluster", help="The cluster, where the daemon watches several.")
+@click.option("--url", help="A daemon elsewhere, such as https://monitor:9187.")
+@click.option("--token-file", help="With --url: the token to act with; mode 0600.")
+@click.option("--ca-file", help="With --url: the authority of its certificate [the system's].")
 @click.pass_context
 def cli(
-    context: click.Context, config: str | None, socket: str | None, cluster: str | None
+    context: click.Context,
+    config: str | None,
+    socket: str | None,
+    cluster: str | None,
+    url: str | None,
+    token_file: str | None,
+    ca_file: str | None,
 ) -> None:
     """Automatic failover for PostgreSQL: proof before promotion."""
-    context.obj = Context(config, socket, cluster)
+    if url is None and (token_file or ca_file):
+        fail("--token-file and --ca-file belong to --url; write it, too", EXIT_USAGE)
+    try:
+        there = None if url is None else remote(url, token_file, ca_file)
+    except ValueError as error:
+        fail(str(error), EXIT_USAGE)
+    context.obj = Context(config, socket, cluster, there)
 
 
 @cli.command()

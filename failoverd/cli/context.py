@@ -7,28 +7,45 @@ from typing import Any, NoReturn
 
 import click
 
-from failoverd.cli.client import TimedOut, Unreachable, ask, config_path, socket_path
+from failoverd.cli.client import (
+    Remote,
+    TimedOut,
+    Unreachable,
+    ask,
+    config_path,
+    socket_path,
+)
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_TIMED_OUT, EXIT_CONFIG = 1, 2, 3, 4, 78
 HTTP_FAILED = 500
+NO_ACTS = (404, 405)
 
 
 class Context:
     """What every command needs to know."""
 
-    def __init__(self, config: str | None, socket: str | None, cluster: str | None) -> None:
+    def __init__(
+        self,
+        config: str | None,
+        socket: str | None,
+        cluster: str | None,
+        there: Remote | None = None,
+    ) -> None:
         self.config = config_path(config)
-        self.socket = socket_path(self.config, socket)
+        self.daemon = there or socket_path(self.config, socket)
         self.wanted = cluster
 
     def ask(self, method: str, where: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
         """Ends the program with 3 or 4 where there is no answer."""
         try:
-            status, answer = ask(self.socket, method, where, body)
+            status, answer = ask(self.daemon, method, where, body)
         except Unreachable as error:
             fail(str(error), EXIT_UNREACHABLE)
         except TimedOut as error:
             fail(str(error), EXIT_TIMED_OUT)
+        if method == "POST" and isinstance(self.daemon, Remote) and status in NO_ACTS:
+            told = "it takes no acts over TCP, or knows none of that name"
+            fail(f"refused by {self.daemon.url}: {told}; see daemon.token_file", EXIT_REFUSED)
         if status >= HTTP_FAILED:
             fail(f"the daemon could not answer, its log says why ({status})", EXIT_REFUSED)
         return status, answer
@@ -78,7 +95,7 @@ def confirm(what: str, *, yes: bool) -> None:
         fail("nothing was done", EXIT_REFUSED)
 
 
-GLOBAL = ("-c", "--config", "--socket", "--cluster")
+GLOBAL = ("-c", "--config", "--socket", "--cluster", "--url", "--token-file", "--ca-file")
 
 
 def hoisted(arguments: list[str]) -> list[str]:

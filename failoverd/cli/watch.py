@@ -51,8 +51,8 @@ def watch(obj: Context, *, as_json: bool) -> None:
 def _look(obj: Context) -> Seen | str:
     """What there is to see, or why there is nothing."""
     try:
-        _, body = ask(obj.socket, "GET", "/api/v1/clusters")
-        _, happened = ask(obj.socket, "GET", "/api/v1/events", accept="application/json")
+        _, body = ask(obj.daemon, "GET", "/api/v1/clusters")
+        _, happened = ask(obj.daemon, "GET", "/api/v1/events", accept="application/json")
     except (Unreachable, TimedOut) as error:
         return str(error)
     found = [one for one in body["clusters"] if obj.wanted in (None, one["cluster"])]
