@@ -41,7 +41,7 @@ sim-long: .venv/ready ## SEEDS from FIRST on, at most SECONDS_AT_MOST; what was 
 	$(BIN)/python -m tests.sim.campaign --first $(or $(FIRST),1) --seeds $(or $(SEEDS),100000) \
 	  --workers $(or $(WORKERS),2) --seconds $(or $(SECONDS_AT_MOST),86400) --write docs/verification.md
 
-mutations: .venv/ready ## one deliberate defect of the decisions at a time: who finds it (fails if one survives)
+mutations: .venv/ready ## one deliberate defect of the decisions at a time: who finds it (fails where one is neither found nor explained)
 	$(BIN)/python -m tests.sim.mutate --simulator --explore --unit --every 1 --seeds $(or $(SEEDS),60)
 
 .PHONY: every-step

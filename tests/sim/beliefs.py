@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from failoverd.core.dead_man import FIRED
-from failoverd.core.effects import Confirm, Fence, Promote, Salvage, Unfence
+from failoverd.core.effects import Confirm, Fence, Promote, Salvage, Thaw, Unfence, Unguard
 from failoverd.core.events import Observed, OperatorAdopts, Replied, Woke
 from failoverd.core.jobs import Job
 from failoverd.core.model import PROOF_LIFETIME_S, SPOKE, Guard, NodeName, NodeReport, Outcome
@@ -19,10 +19,12 @@ from failoverd.core.policy import Mode
 from failoverd.core.situation import Machine
 from failoverd.core.states import (
     Blocked,
+    Confirming,
     Electing,
     Fencing,
     Promoting,
     Reverting,
+    Settling,
     Starting,
     Watching,
 )
@@ -39,6 +41,8 @@ ROUND_S = 4.0
 """A round of looks and the next one, where everything times out."""
 LATELY_S = 1.5
 BACK_S = 15.0
+WAY_BACK_S = 40.0
+"""Of one attempt: whatever it asks for has been answered, and the next one is due."""
 OF_ONE_VISIT = (Fence, Salvage, Promote, Confirm, Unfence)
 
 
@@ -72,13 +76,23 @@ class Beliefs:
     )
 
     def came_back(self, d: Daemon) -> None:
-        """Who was fenced, takes writes again and is within reach, is fenced once more."""
+        """Who was fenced, takes writes again and is within reach, is fenced once more.
+
+        And a way back comes to its end.
+        """
         now, m = self.world.now, d.machine
+        if isinstance(m.state, Reverting) and now + d.clock_offset - m.entered_at > WAY_BACK_S:
+            self.fail(f"{d.name} does not come to the end of its way back: {m.state.why}")
         for name in self.world.hosts:
             server, key = self.world.server(name), (d.name, name)
             fenced = name in m.jobs and m.jobs[name].job is Job.QUARANTINED
             lately = now - self.host_at.get(key, -9.0) < LATELY_S
-            able = lately and d.policy.mode is Mode.AUTOMATIC and isinstance(m.state, Watching)
+            at_rest = isinstance(m.state, Watching) or (
+                isinstance(m.state, Blocked) and m.state.returns_to is None
+            )
+            # Of one on the present timeline nobody knows by that alone which of the two is stale.
+            older = server.timeline < m.memory.timeline
+            able = lately and d.policy.mode is Mode.AUTOMATIC and at_rest and older
             if not (fenced and able and server.may_commit() and not self.world.slow):
                 self.back_since.pop(key, None)
             elif now - self.back_since.setdefault(key, now) > BACK_S:
@@ -118,8 +132,11 @@ class Beliefs:
         match event:
             case Observed():
                 self._counted(d, before, after, event)
+                self._promised(d, before, after)
                 if after.memory.primary is not None and after.diagnosis is not None:
                     self._said(d, after, after.memory.primary)
+            case Replied(effect=Thaw(node=node)) if {*before.saved} - {*after.saved, node}:
+                self.fail(f"{d.name} thaws {node}, and forgets whom else it has frozen")
             case Replied(visit=visit, effect=effect) if visit < before.visit:
                 if isinstance(effect, OF_ONE_VISIT) and after.state != before.state:
                     self.fail(f"{d.name} believes an answer to an earlier {type(effect).__name__}")
@@ -133,6 +150,9 @@ class Beliefs:
                 self.fail(
                     f"{d.name} adopts {name} on timeline {timeline}, and has seen a later one"
                 )
+            beside = self._seen_writing(before, {name}, -1.0) if before.view.nodes else []
+            if beside and before.memory.primary is None:
+                self.fail(f"{d.name} adopts {name}, and has seen {beside} take writes")
         by_itself = isinstance(event, Observed | Woke | Replied)
         left = isinstance(before.state, Starting) and not isinstance(after.state, Starting)
         if by_itself and left and not all(after.view.report(n).round for n in d.policy.nodes):
@@ -144,6 +164,15 @@ class Beliefs:
         proved = isinstance(before, Fencing) and isinstance(after, Electing | Promoting)
         if proved and due.after.entered_at - after.proof.proved_at > PROOF_LIFETIME_S:
             self.fail(f"{d.name} goes on by a proof that is too old")
+        if isinstance(before, Confirming) and isinstance(after, Settling):
+            m = due.before
+            ours = {before.candidate, *m.asked, *({m.memory.primary} - {None})}
+            beside = self._seen_writing(m, ours, before.proof.proved_at)
+            if beside:
+                self.fail(
+                    f"{d.name} confirms {before.candidate}, and has seen {beside} take writes"
+                )
+            self._guarded(d, due.after, m.memory.primary)
         waits = isinstance(before, Blocked) and isinstance(before.returns_to, Fencing)
         if (
             waits
@@ -153,6 +182,21 @@ class Beliefs:
             look = due.after.primary_report.began_at
             if isinstance(before, Blocked) and look < before.since:
                 self.fail(f"{d.name} goes on by a look from before its fence failed")
+
+    def _promised(self, d: Daemon, before: Machine, after: Machine) -> None:
+        """What was in force holds until something else is, or the names are gone."""
+        was, now = before.memory.promise, after.memory.promise
+        if before.memory.primary != after.memory.primary or was is None or now is None:
+            return
+        if was.kept is not None and now.kept is None and not (was.void or now.void):
+            self.fail(f"{d.name} forgets what was promised under {was.kept.standby_names}")
+
+    def _guarded(self, d: Daemon, after: Machine, old: NodeName | None) -> None:
+        """Whoever is said to be quarantined has a guard, so that it cannot start as a primary."""
+        if old is None or old not in after.jobs or self.world.hands or self.world.lied:
+            return
+        if after.jobs[old].job is Job.QUARANTINED and self.world.server(old).marker is None:
+            self.fail(f"{d.name} counts {old} as quarantined, and no guard lies there")
 
     def _counted(self, d: Daemon, before: Machine, after: Machine, event: Observed) -> None:
         name = after.memory.primary
@@ -254,6 +298,10 @@ class Beliefs:
 
     def asks(self, d: Daemon, effect: object) -> None:
         m = d.machine
+        if isinstance(effect, Unguard | Unfence):
+            beside = self._seen_writing(m, {effect.node, *({m.memory.primary} - {None})}, -1.0)
+            if beside:
+                self.fail(f"{d.name} gives {effect.node} back, and has seen {beside} take writes")
         if not isinstance(effect, Promote):
             return
         proof, candidate = effect.proof, effect.candidate

@@ -16,7 +16,7 @@ from failoverd.core.events import (
     OperatorVouches,
     Trigger,
 )
-from failoverd.core.model import NodeName, Outcome, WallTime
+from failoverd.core.model import SPOKE, NodeName, WallTime
 from failoverd.core.policy import Mode
 from failoverd.core.schedule import OperatorCancels, OperatorSwitchover
 from failoverd.core.states import Blocked
@@ -50,7 +50,7 @@ def _order(s: Stage, f: Fault, host: Host) -> Callable[[], None] | None:
         "cancel": OperatorCancels(by),
     }[f.whom]
     if f.whom == "vouch" and s.world.server(primary).may_commit():
-        if connect_outcome(s.world, d.name, primary) is Outcome.OK:
+        if connect_outcome(s.world, d.name, primary) in SPOKE:
             s.world.happened("falsely vouched", (d, primary, d.submit(command)))
         return None
     if f.whom in ("adopt", "fence"):
@@ -76,7 +76,8 @@ def _promoted_by_hand(s: Stage, f: Fault, host: Host) -> None:
 def _started_by_hand(s: Stage, f: Fault, host: Host) -> None:
     """Somebody takes a guard away and starts what we had stopped, read-write."""
     server = host.server
-    if not host.up or server.marker is None or server.recovery is False:
+    running = server.postmaster and not server.recovery
+    if not host.up or server.marker is None or running:
         return
     s.world.hands = True
     s.world.die(server)

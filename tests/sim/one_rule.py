@@ -122,7 +122,33 @@ def _others(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
         yield f"told to observe only at {observes.at}", plan(CRASH, observes, seed=n)
         back = Fault(round(6.0 + n * 0.4, 1), "started by hand", "the first node")
         yield f"an old primary is started read-write at {back.at}", plan(CRASH, back, seed=n)
+        away = Fault(round(8.2 + n * 0.1, 2), "ssh broken", "another standby", 12.0)
+        yield (
+            f"a way back, and a standby out of reach at {away.at}",
+            plan(
+                Fault(4.0, "cut from standbys", "writer", 30.0), replace(CRASH, at=8.0), away,
+                Fault(8.1, "disk full", "a standby", 20.0), policy=_policy(max_data_loss_bytes=100),
+                seed=n,
+            ),
+        )  # fmt: skip
+        beside = Fault(round(9.5 + n * 0.9, 1), "standby started read-write", "another standby")
+        yield (
+            f"a way back, and a standby is started read-write at {beside.at}",
+            plan(
+                Fault(5.0, "hang", "writer", 3.5), Fault(4.9, "ssh broken", "writer", 25.0),
+                beside, seed=n,
+            ),
+        )  # fmt: skip
+    left = Fault(5.0, "booted and left", "writer", 9.0)
+    yield "turned off, and booted without its server", plan(left, agents=HONEST)
+    deaf = (Fault(5.0, "hang", "writer", 3.5), Fault(4.9, "ssh broken", "writer", 25.0))
+    full = Fault(8.0, "slots full", "the first node", 20.0)
+    word = [Fault(at, "order", "vouch") for at in (13.0, 14.3, 15.7, 17.1)]
+    yield "a word against what refuses connections", plan(*deaf, full, *word, failovers=0)
     any_1 = SyncNames(any_of=True, count=1, names=(PG2, PG3))
+    behind = Fault(4.5, "one link", "the first node", 30.0, 1)
+    more = Fault(5.5, "synchronous changed", "writer", 0.0, 3)
+    yield "a promise that is raised, and one lags", plan(behind, more, sync=any_1, failovers=0)
     never = dict(nodes)
     never[PG2] = NodePolicy("10.0.0.2", never=True)
     one = Fault(4.5, "one link", "the first node", 30.0, 1)
@@ -143,6 +169,11 @@ def _asked(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
                 f"asked, and then {kind} at {at}, the daemon dies",
                 plan(CRASH, lost, dies, promotes_in=3.0, seed=n),
             )
+        beside = Fault(round(at + 0.8, 2), "standby started read-write", "another standby")
+        yield (
+            f"asked, and another is started read-write at {beside.at}",
+            plan(CRASH, beside, promotes_in=3.0, seed=n),
+        )
         lost = Fault(at, "isolated", "a standby", 9.0, 1)
         for kind, whom in (
             ("order", "unfence"), ("order", "failover"), ("order", "pause"), ("order", "ack"),

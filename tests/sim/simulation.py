@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from failoverd.core.jobs import TO_FOLLOW
+from failoverd.core.jobs import TO_FOLLOW, Job
 from failoverd.core.model import NodeName
 from failoverd.core.policy import Choice, Mode, NodePolicy, Policy
 from failoverd.core.states import Blocked, BlockReason, Suspect, Watching, name_of
@@ -289,6 +289,11 @@ class Simulation:
                 and not self._kept_by_other(d, host)
             ):
                 return f"{host.name} is frozen, and {d.name} owes it {job}"
+            if job is Job.OWED_THAW and host.name not in m.saved:
+                return f"{d.name} owes {host.name} a thaw, and has not frozen it"
+            reached = host.runs and self.world.both_ways(d.name, host.name)
+            if job is Job.OWED_GUARD and reached and d.policy.mode is Mode.AUTOMATIC:
+                return f"{host.name} is within reach, and {d.name} has not guarded it"
             ours = server.standby_signal and server.marker is not None
             # Who follows the primary is its standby by right by now, whatever lies beside it.
             ours = ours and server.stream is None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.sim.mutate import forked, known
+from tests.sim.mutate import PAGE, explained, forked, known, printed, survivors
 from tests.sim.mutations import MUTATIONS
 from tests.sim.planting import place_of, plant
 
-PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
+ROOT = Path(__file__).parents[2]
 FOUND = [m for m in MUTATIONS if (score := known().get(m.name)) is not None and score.seed]
 SHORT_FORM = FOUND[:: max(1, len(FOUND) // 8)]
 """Some of the simulator's, from all parts of the list."""
@@ -26,11 +27,35 @@ def test_every_defect_stands_for_a_text_that_is_there():
     assert [m.name for m in MUTATIONS if place_of(m) is None] == []
 
 
-def test_every_defect_is_found_or_the_page_says_why_not():
-    page = PAGE.read_text()
+def test_every_defect_is_found_or_the_page_says_why_not_and_of_no_other():
+    assert list(explained()) == survivors(known())
+    assert [name for name, why in explained().items() if "not explained" in why] == []
+
+
+def test_every_defect_was_tried_and_the_page_gives_the_score():
     scores = known()
-    left = [m.name for m in MUTATIONS if m.name not in scores or not scores[m.name].killed]
-    assert [name for name in left if f"| `{name}` |" not in page] == []
+    assert [m.name for m in MUTATIONS if m.name not in scores] == []
+    found = len(MUTATIONS) - len(survivors(scores))
+    assert f"**{found} of {len(MUTATIONS)} are found** by the simulator" in PAGE.read_text()
+
+
+def test_a_unit_test_that_finds_what_survives_is_named_there_and_exists():
+    for name, why in explained().items():
+        test = known()[name].unit
+        if test:
+            file, _, function = test.partition("::")
+            function = function.partition("[")[0]
+            assert function in why
+            assert f"def {function}(" in (ROOT / file).read_text()
+
+
+def test_the_score_is_refused_where_a_survivor_is_not_explained(capsys):
+    scores = known()
+    assert printed(scores) == 0
+    lost = scores.pop("no-cooldown")
+    assert printed(scores) == 1
+    assert "not explained: no-cooldown" in capsys.readouterr().out
+    assert printed({**scores, "no-cooldown": replace(lost, simulator="", explorer="")}) == 1
 
 
 def again(mutation, run):

@@ -395,6 +395,15 @@ def test_the_old_primary_is_not_started_again_while_another_daemon_may_be_promot
     assert "being promoted" in daemon.state.why
 
 
+def test_the_first_reading_of_a_standbys_settings_stands():
+    daemon = crashed()
+    ask = asked(daemon, ReadSettings)[0]
+    written_by_a_freeze = replace(OWN, values=(("primary_conninfo", ""),))
+    for read in (OWN, written_by_a_freeze):
+        daemon.happens(Replied(daemon.machine.visit, ask, SettingsRead(read, WORDS)))
+    assert daemon.machine.saved[ask.node] == OWN
+
+
 def test_a_last_look_that_saw_the_old_primary_alive_asked_nobody():
     daemon = promoting().answered(Promote, ALIVE)
     assert daemon.machine.asked == frozenset()

@@ -321,6 +321,13 @@ def test_whoever_follows_the_new_primary_is_owed_nothing_any_more():
     assert daemon.machine.jobs == {}
 
 
+def test_an_old_primary_that_streams_from_another_standby_is_not_back_yet():
+    daemon = three_failed_over().answered(Thaw, Thawed(WORDS))
+    daemon.answered(Equip, Equipped(WORDS)).sees(gone(), SENDS, FOLLOWS)
+    daemon.sees(streaming(timeline=2, upstream=HOSTS[PG3]), NEW_PRIMARY, FOLLOWS)
+    assert set(daemon.machine.jobs) == {PG1}
+
+
 def test_a_view_from_before_the_failover_is_no_sign_of_following():
     daemon = three_failed_over().sees(gone(), NEW_PRIMARY, streaming())
     assert daemon.machine.jobs[PG3].job is Job.REPOINTING
