@@ -169,6 +169,12 @@ def _asked(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
                 f"asked, and then {kind} at {at}, the daemon dies",
                 plan(CRASH, lost, dies, promotes_in=3.0, seed=n),
             )
+        lost = Fault(at, "isolated", "a standby", 30.0, 1)
+        later = Fault(round(at + 5.0 + n, 2), "daemon dies", "writer", 1.0, 1)
+        yield (
+            f"asked, and cut off at {at}, the daemon dies while it waits",
+            plan(CRASH, lost, later, promotes_in=3.0, seed=n),
+        )
         beside = Fault(round(at + 0.8, 2), "standby started read-write", "another standby")
         yield (
             f"asked, and another is started read-write at {beside.at}",
