@@ -113,7 +113,7 @@ def failover(
     cluster = obj.cluster
     accepted = _bytes_of(accept_loss)
     body: dict[str, Any] = {"to": to, "accept_loss_bytes": accepted}
-    before = next(one for one in obj.statuses() if one["cluster"] == cluster)
+    before = obj.with_primary(cluster)
     _say_what_would_be_done(before, to)
     if dry_run:
         from failoverd.cli.rehearsal import tell_rehearsal

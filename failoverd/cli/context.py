@@ -71,6 +71,13 @@ class Context:
             fail(f"there are several clusters ({names}): say --cluster NAME", EXIT_USAGE)
         return str(found[0]["cluster"])
 
+    def with_primary(self, cluster: str) -> dict[str, Any]:
+        """Its status. Ends with 1 where its primary is not known, which nothing can be done to."""
+        found = next(one for one in self.statuses() if one["cluster"] == cluster)
+        if found["primary"] is None:
+            fail(f"refused: the primary is not known yet: {found['sentence']}", EXIT_REFUSED)
+        return found
+
     def act(self, verb: str, body: dict[str, Any]) -> None:
         """POST, print what came of it, and end with 1 where it was refused."""
         _, answer = self.ask("POST", f"/api/v1/clusters/{self.cluster}/{verb}", body)

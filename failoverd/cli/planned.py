@@ -49,7 +49,7 @@ def switchover(
         obj.act("cancel", {})
         return
     cluster = obj.cluster
-    before = _status(obj, cluster)
+    before = obj.with_primary(cluster)
     if dry_run:
         from failoverd.cli.rehearsal import tell_rehearsal
 
@@ -75,7 +75,7 @@ def switchover(
 def drill(obj: Context, *, to: str | None, timeout: float, yes: bool) -> None:
     """A switchover there and back, with its outage and its loss. The daemon does both."""
     cluster = obj.cluster
-    before = _status(obj, cluster)
+    before = obj.with_primary(cluster)
     home = before["primary"]
     confirm(f"About to switch {cluster} over from {home}, and back again.", yes=yes)
     obj.act("switchover", {"to": to, "drill": True})

@@ -77,7 +77,8 @@ class Fleet:
         section = configuration.clusters[name]
         latest = self._journal.latest(name)
         ago_s = self._journal.age_of_latest_s(name, clock.wall())
-        machine = Machine() if latest is None else restored(latest, clock.monotonic(), ago_s)
+        now = clock.monotonic()
+        machine = Machine(entered_at=now) if latest is None else restored(latest, now, ago_s)
         policy = to_policy(name, section)
         self._metrics.seed(
             name, policy, self._journal.transitions(name), self._journal.failovers(name)

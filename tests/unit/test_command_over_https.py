@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from click.testing import CliRunner
@@ -32,6 +33,23 @@ async def test_a_command_acts_with_the_token_and_reads_without_it(tmp_path, auth
         assert (status, "/key cannot be read" in said) == (1, True)
         status, said = await ran(port, "reload", token=False)
         assert (status, "Authorization: Bearer" in said) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["failover", "switchover", "drill"])
+async def test_nothing_is_asked_for_while_no_primary_is_known(tmp_path, authority, command):
+    async with daemon(configured(tmp_path, TLS, WITH_TOKEN)) as port:
+        status, said = await ran(port, command, "--yes")
+    assert status == 1
+    assert said == (
+        "refused: the primary is not known yet:"
+        " starting: every node is looked at before anything is believed\n"
+    )
+
+
+async def test_a_daemon_that_has_just_started_has_not_been_starting_for_hours(tmp_path, authority):
+    async with daemon(configured(tmp_path, TLS)) as port:
+        _, said = await ran(port, "status", "--json", token=False)
+    assert json.loads(said)["since_s"] < 60
 
 
 async def test_a_daemon_that_takes_no_acts_is_said_to_take_none(tmp_path, authority):
