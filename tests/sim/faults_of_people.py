@@ -16,7 +16,7 @@ from failoverd.core.events import (
     OperatorVouches,
     Trigger,
 )
-from failoverd.core.model import SPOKE, NodeName, WallTime
+from failoverd.core.model import SPOKE, NodeName, Outcome, WallTime
 from failoverd.core.policy import Mode
 from failoverd.core.schedule import OperatorCancels, OperatorSwitchover
 from failoverd.core.states import Blocked
@@ -50,7 +50,11 @@ def _order(s: Stage, f: Fault, host: Host) -> Callable[[], None] | None:
         "cancel": OperatorCancels(by),
     }[f.whom]
     if f.whom == "vouch" and s.world.server(primary).may_commit():
-        if connect_outcome(s.world, d.name, primary) in SPOKE:
+        outcome, full = (
+            connect_outcome(s.world, d.name, primary),
+            s.world.server(primary).slots_full,
+        )
+        if outcome is Outcome.OK or (full and outcome in SPOKE):
             s.world.happened("falsely vouched", (d, primary, d.submit(command)))
         return None
     if f.whom in ("adopt", "fence"):
