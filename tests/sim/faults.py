@@ -14,11 +14,11 @@ from tests.sim.fault import Conduct, Fault, Stage
 from tests.sim.faults_of_daemons import DAEMONS
 from tests.sim.faults_of_hosts import SERVERS
 from tests.sim.faults_of_links import LINKS
-from tests.sim.faults_of_people import HANDS, ORDERS, OTHERS
+from tests.sim.faults_of_people import HANDS, ON_PURPOSE, ORDERS, OTHERS
 from tests.sim.postgres import Host
 from tests.sim.world import World
 
-CONDUCT: dict[str, Conduct] = {**SERVERS, **LINKS, **DAEMONS, **HANDS, **OTHERS}
+CONDUCT: dict[str, Conduct] = {**SERVERS, **LINKS, **DAEMONS, **HANDS, **OTHERS, **ON_PURPOSE}
 TROUBLE_BEGINS, TROUBLE_ENDS = 4.0, 40.0
 DEADLY = (
     "crash", "crash", "crash", "crash with an orphan", "hang", "power loss", "isolated",

@@ -80,9 +80,20 @@ def _promoted_by_hand(s: Stage, f: Fault, host: Host) -> None:
 def _started_by_hand(s: Stage, f: Fault, host: Host) -> None:
     """Somebody takes a guard away and starts what we had stopped, read-write."""
     server = host.server
-    running = server.postmaster and not server.recovery
-    if not host.up or server.marker is None or running:
+    if not host.up or server.marker is None or server.recovery is False:
         return
+    _read_write(s, host)
+
+
+def _stopped_and_started(s: Stage, f: Fault, host: Host) -> None:
+    """The same of one that was a primary when we stopped it."""
+    server = host.server
+    if host.up and server.marker is not None and not server.postmaster:
+        _read_write(s, host)
+
+
+def _read_write(s: Stage, host: Host) -> None:
+    server = host.server
     s.world.hands = True
     s.world.die(server)
     server.standby_signal, server.marker, server.by_hand = False, None, True
@@ -153,6 +164,8 @@ HANDS: dict[str, Conduct] = {
     "started under guard": _started_under_guard,
     "standby started read-write": _standby_read_write,
 }
+ON_PURPOSE: dict[str, Conduct] = {"stopped, and started by hand": _stopped_and_started}
+"""In scenarios alone: seeds do not draw it."""
 OTHERS: dict[str, Conduct] = {
     "order": _order,
     "synchronous changed": _synchronous,

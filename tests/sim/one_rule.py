@@ -120,7 +120,7 @@ def _others(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
         yield f"promoted by hand while the fence waits {n}", plan(CRASH, held, later, seed=n)
         observes = Fault(round(5.6 + n * 0.3, 2), "mode observe", "writer", 8.0)
         yield f"told to observe only at {observes.at}", plan(CRASH, observes, seed=n)
-        back = Fault(round(6.0 + n * 0.4, 1), "started by hand", "the first node")
+        back = Fault(round(6.0 + n * 0.4, 1), "stopped, and started by hand", "the first node")
         yield f"an old primary is started read-write at {back.at}", plan(CRASH, back, seed=n)
         away = Fault(round(8.2 + n * 0.1, 2), "ssh broken", "another standby", 12.0)
         yield (
