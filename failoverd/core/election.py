@@ -20,6 +20,7 @@ from failoverd.core.model import (
     Instant,
     Lsn,
     NodeName,
+    ProofKind,
     WalLoss,
 )
 from failoverd.core.policy import Policy
@@ -241,7 +242,9 @@ def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss
 def _wrote_until(memory: Memory, seen_at: Instant, proof: FenceProof | None) -> Instant:
     """Cut off from us it may go on for its applications until it is fenced."""
     doubt = memory.doubt
-    if doubt is not None and doubt.dead_at is not None:
+    looked_at = proof is None or proof.kind is ProofKind.STOPPED
+    if doubt is not None and doubt.dead_at is not None and looked_at:
+        # Where nobody has looked at it since, it may have been started again meanwhile.
         return doubt.dead_at
     latest = seen_at if doubt is None else doubt.began_at
     return latest if proof is None else max(latest, proof.proved_at)

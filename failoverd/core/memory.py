@@ -122,6 +122,11 @@ def answered_writable(report: NodeReport) -> bool:
     return report.held.ok and report.fresh.ok and report.writable
 
 
+def _well(report: NodeReport, policy: Policy) -> bool:
+    """It serves, and takes writes as far as that is tried."""
+    return answered_writable(report) and (report.write.ok or not policy.write_check)
+
+
 def _remember_host(memory: Memory, report: NodeReport) -> Memory:
     calibrations = calibrating(memory.calibrations, report)
     if calibrations is not memory.calibrations:
@@ -184,7 +189,7 @@ def _remember_primary(memory: Memory, report: NodeReport, policy: Policy) -> Mem
         system_identifier=server.system_identifier,
         timeline=max(memory.timeline, server.timeline),
         version=server.version,
-        seen_healthy=memory.seen_healthy or answered_writable(report),
+        seen_healthy=memory.seen_healthy or _well(report, policy),
         promise=promised(
             memory.promise, server.synchronous_standby_names, server.senders, server.written_lsn
         ),

@@ -75,15 +75,18 @@ def restored(m: Machine, now: Instant, ago_s: float | None = 0.0) -> Machine:
 def _unseen_since(m: Machine, now: Instant, ago_s: float | None) -> Instant | None:
     """When the primary's position was known last, where it went on writing unseen since.
 
-    None where it was in doubt already: it is told as it was then.
+    None where it was in doubt already: it is told as it was then. Of the two clocks the one that
+    says longer is believed: the wall clock may have been set back, the other begins with each boot.
     """
     seen_at = m.memory.primary_lsn_at
     well = (Watching, Paused, Settling, Starting)
-    if seen_at is None or ago_s is None or not isinstance(m.state, well):
+    if seen_at is None or not isinstance(m.state, well):
         return None
     if isinstance(m.state, Starting) and m.state.resuming:
         return None
-    return Instant(now - ago_s - max(0.0, m.entered_at - seen_at))
+    by_boot = [seen_at] if seen_at <= now else []
+    by_wall = [] if ago_s is None else [Instant(now - ago_s - max(0.0, m.entered_at - seen_at))]
+    return min([*by_boot, *by_wall], default=None)
 
 
 def _asked_again(m: Machine) -> Arming | None:

@@ -26,7 +26,7 @@ from failoverd.core.events import (
 )
 from failoverd.core.jobs import KEPT_OUT, Job, NodeJob, kept_out_by
 from failoverd.core.measuring import Unmeasured
-from failoverd.core.memory import Memory, answered_writable, observe
+from failoverd.core.memory import Memory, observe
 from failoverd.core.model import (
     FROZEN_SLOT,
     ClusterView,
@@ -329,7 +329,7 @@ def _identified_as(m: Machine, name: NodeName, since: Instant) -> Machine:
         system_identifier=server.system_identifier,
         timeline=server.timeline,
         version=server.version,
-        seen_healthy=answered_writable(report),
+        seen_healthy=False,
         promise=None,
     )
     others = {*writers(m.view, m.memory), m.memory.primary} - {name, None}

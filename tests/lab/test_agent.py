@@ -54,7 +54,7 @@ def test_a_host_that_is_cut_off_is_turned_off_and_nothing_is_acknowledged_there_
         "select extract(epoch from modification) from pg_stat_file('pg_wal/00000002.history')"
     )
     assert last < float(promoted)
-    w.ledger.wait_for(50)
+    w.ledger.wait_for(100)
     assert w.ledger.check(w.pg2, enough=100).lost == ()
     report = lab.monitor.failoverd("report").stdout
     assert "powered_off" in report

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
 
 from tests.lab.cluster import watched
 from tests.lab.monitor import CLUSTER
-from tests.lab.server import APPLICATION_PASSWORD, APPLICATION_ROLE, BIN_DIR, DATABASE, HOME, PORT
+from tests.lab.server import HOME
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
@@ -43,20 +42,6 @@ def test_what_is_broken_on_the_hosts_is_red_and_green_again_once_it_is_mended(la
         lambda: lab.monitor.metric("failoverd_ready") == 1, 15, "the daemon says ready"
     )
 
-    # Another failoverd, which nobody told us of.
-    stranger = watches_from(w.pg2, w.pg1)
-    told = checks.becomes("fail", "other_failoverd", "pg1")
-    assert w.pg2.address in told["sentence"]
-    assert lab.monitor.metric("failoverd_ready_check", check="other_failoverd") == 0
-    lab.monitor.wait_until(lambda: lab.monitor.metric("failoverd_ready") == 0, 15, "not ready")
-    w.pg1.sql(
-        "select pg_terminate_backend(pid) from pg_stat_activity"
-        f" where usename = '{APPLICATION_ROLE}' and application_name like 'failoverd/%'"
-    )
-    stranger.communicate(timeout=30)
-    checks.becomes("pass", "other_failoverd", "pg1")
-    assert lab.monitor.metric("failoverd_ready_check", check="other_failoverd") == 1
-
     # A key that is not let in any more; the daemon's own connection still stands.
     keys = w.pg2.home / ".ssh" / "authorized_keys"
     let_in = keys.read_text()
@@ -83,15 +68,3 @@ def test_what_is_broken_on_the_hosts_is_red_and_green_again_once_it_is_mended(la
     told = checks.becomes("fail", "epoch_kept", "pg1")
     w.pg1.run(["sh", "-ec", told["fix"]])
     checks.becomes("pass", "epoch_kept", "pg1")
-
-
-def watches_from(host, server) -> subprocess.Popen[str]:
-    """A session like that of a daemon, from another host."""
-    conninfo = (
-        f"host={server.address} port={PORT} user={APPLICATION_ROLE} dbname={DATABASE}"
-        f" password='{APPLICATION_PASSWORD}' application_name=failoverd/main"
-    )
-    looping = (
-        f"while :; do echo 'select 1;'; sleep 1; done | {BIN_DIR}/psql -X -q \"$1\" >/dev/null"
-    )
-    return host.spawn(["sh", "-c", looping, "sh", conninfo], user="postgres")

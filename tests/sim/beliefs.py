@@ -260,7 +260,8 @@ class Beliefs:
             return
         others = [n for n in world.hosts if n != name]
         lately = world.now - ROUND_S
-        if report.host.look.ok:
+        # Whoever has no slot left refuses us, which is an answer.
+        if report.host.look.ok or any(world.server(n).slots_full for n in others):
             return
         if not any(self.answered_at.get((d.name, n), -9.0) > lately for n in others):
             self.fail(f"{d.name} says that {name} {said}, and no standby answers")

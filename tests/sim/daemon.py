@@ -50,6 +50,7 @@ class Daemon:
         self.world = world
         self.policy = policy
         self.journal: str | None = None
+        self.journal_at = WallTime(0.0)
         """The machine of the last record, as text: what a restart knows."""
         self.journaled: Machine | None = None
         self.journal_fails = False
@@ -91,7 +92,12 @@ class Daemon:
     def begin(self) -> None:
         machine = Machine()
         if self.journal is not None:
-            machine = restored(loads(Machine, self.journal), Instant(self.monotonic()))
+            ago_s = self.now().wall - self.journal_at
+            machine = restored(
+                loads(Machine, self.journal),
+                Instant(self.monotonic()),
+                ago_s if ago_s >= 0.0 else None,
+            )
         self.life = life = Life(machine, "main")
         for name in self.world.hosts:
             life.eyes[name], life.looked[name] = Eye(), LookedAt()
@@ -269,6 +275,7 @@ class Daemon:
             )
         self.journaled = machine
         self.journal = dumps(replace(machine, view=ClusterView({})))
+        self.journal_at = self.now().wall
         if kill:
             self.die_and_come_back()
             yield 1e9

@@ -229,7 +229,9 @@ class Invariants:
             self.fail(f"{d.name} stops {server.name}, which a standby has heard all the time")
         if not act.automatic:
             return
-        self.beliefs.stops(d, server)
+        if act.verb != "agent":
+            # A power switch is thrown when its slow agent comes to it.
+            self.beliefs.stops(d, server)
         slow = max((*self.world.slow.values(), self.world.hosts[server.name].slow_acts, 0.0))
         if act.began - self.bad_at.get(key, 0.0) > 0.45 + 2 * slow:
             self.fail(f"{d.name} stops {server.name}, which was well at the last look")
@@ -304,7 +306,7 @@ class Invariants:
     def _durable(self, m: Machine) -> Machine:
         """What a restart begins from, without what belongs to one look."""
         of_now = restored(replace(m, view=ClusterView({})), Instant(0.0))
-        memory = replace(of_now.memory, primary_lsn=None, peak_wal_rate=0.0)
+        memory = replace(of_now.memory, primary_lsn=None, primary_lsn_at=None, peak_wal_rate=0.0)
         return replace(of_now, memory=memory)
 
     def _metric(self, d: Daemon, due: Saw) -> None:
@@ -401,7 +403,9 @@ class Invariants:
             self.fail(f"{candidate}: nothing is said to be missing, and the last record is")
         if loss.proven and lost:
             self.fail(f"{candidate}: nothing is said to be lost, and {lost} bytes are")
-        if loss.lost_bytes < lost:
+        # An estimate goes by the fastest round: within one an application may be faster for once.
+        burst = 0 if loss.proven else RECORD_BYTES
+        if loss.lost_bytes + burst < lost:
             self.fail(f"{candidate}: {loss.lost_bytes} bytes are said to be lost, and {lost} are")
         accepted = incident is not None and incident.accept_loss_bytes is not None
         if loss.lost_bytes > d.policy.max_data_loss_bytes and not accepted:

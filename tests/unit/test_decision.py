@@ -10,7 +10,7 @@ from failoverd.core.decision import begin, cooldown_remaining_s, retry_at, stop_
 from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.effects import StopMode
 from failoverd.core.events import Now, Trigger
-from failoverd.core.model import Epoch, Instant, ProofKind, WallTime
+from failoverd.core.model import Epoch, Instant, Outcome, ProofKind, WallTime
 from failoverd.core.states import Blocked, BlockReason, Fencing, Incident
 from tests.unit.vocabulary import (
     PAIR,
@@ -18,10 +18,14 @@ from tests.unit.vocabulary import (
     PG2,
     PG3,
     TRIO,
+    Daemon,
     cut_off,
     dead,
     gone,
+    healthy,
+    look,
     proof,
+    streaming,
     watching,
 )
 
@@ -58,6 +62,19 @@ def test_a_primary_never_seen_healthy_is_failed_over_by_order_only():
     machine = replace(machine, memory=replace(machine.memory, seen_healthy=False))
     assert begun(machine) is BlockReason.NEVER_SEEN_HEALTHY
     assert begun(machine, ORDER) is Fencing
+
+
+def test_a_primary_on_which_no_write_ever_worked_was_never_seen_healthy():
+    """It was full before this daemon first saw it: somebody knows, and may be at it."""
+
+    def full(name, at):
+        return replace(healthy()(name, at), write=look(Outcome.FAILING, at))
+
+    daemon = Daemon()
+    for _ in range(3):
+        daemon.sees(full, streaming())
+    assert not daemon.machine.memory.seen_healthy
+    assert daemon.sees(healthy(), streaming()).machine.memory.seen_healthy
 
 
 def test_the_cooldown_holds_back_what_is_automatic():

@@ -175,6 +175,11 @@ def test_what_is_seen_dead_on_its_host_has_written_nothing_since():
     assert memory.doubt.dead_at == first_seen_dead
     unseen = first_seen_dead - seen_at
     assert loss.lost_bytes == pytest.approx(1000 + 1000 * unseen, rel=0.01)
+    # Nobody looked whether it was started again before its host was turned off.
+    turned_off = proof(daemon.at + 5, kind=ProofKind.POWERED_OFF)
+    unseen = daemon.at + 5 - seen_at
+    loss = wal_loss(Lsn(HERE), memory, turned_off)
+    assert loss.lost_bytes == pytest.approx(1000 + 1000 * unseen, rel=0.01)
 
 
 @pytest.mark.parametrize(
