@@ -438,3 +438,12 @@ def test_a_node_that_may_never_take_over_spares_nobody():
     never = NodePolicy("192.0.2.12", never=True)
     survey = policy(nodes={**POLICY.nodes, PG2: never})(healthy())
     assert "local_sql" in failing(readiness(of_host(PG2, local_sql="no entry")(survey)))
+
+
+def test_a_server_that_is_starting_up_is_not_told_to_let_its_owner_in():
+    starting = "FATAL: the database system is starting up"
+    survey = no_server(PG1, Outcome.STARTING_UP, starting)(
+        of_host(PG1, local_sql=starting)(healthy())
+    )
+    assert "sql" in failing(readiness(survey))
+    assert "local_sql" not in failing(readiness(survey))

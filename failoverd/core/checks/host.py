@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from failoverd.core.checks.row import OfHost, OfNode, Row
-from failoverd.core.judged import Judged, fault, fine, megabytes, worry
+from failoverd.core.judged import Judged, fault, fine, megabytes, untold, worry
 from failoverd.core.model import NodeName
 from failoverd.core.policy import Mode, Policy
 from failoverd.core.survey import HostStanding, Survey
@@ -48,6 +48,9 @@ def _install(node: NodeName, major: int) -> str:
 def local_sql(s: Survey, node: NodeName, host: HostStanding) -> Judged | None:
     if not host.local_sql:
         return fine("its owner may use SQL over the Unix socket")
+    if node not in s.servers:
+        # A server that is starting up or down refuses everybody, which is told elsewhere.
+        return untold(f"SQL did not answer, here as there: {host.local_sql}")
     return fault(
         f"its owner may not use SQL over the Unix socket: {host.local_sql}",
         f"on {node}: sed -i '1i local all postgres peer' \"$PGDATA/pg_hba.conf\" && pg_ctl reload"
