@@ -13,8 +13,8 @@ from tests.lab.server import APPLICATION_ROLE, DatabaseHost
 MUCH_WAL = "insert into churn select generate_series(1, 400000)"
 
 
-def startup_process(host: DatabaseHost) -> Process | None:
-    found = [p for p in host.processes("postgres") if ": startup" in p.command and p.state != "Z"]
+def startup_process(host: DatabaseHost, title: str = ": startup") -> Process | None:
+    found = [p for p in host.processes("postgres") if title in p.command and p.state != "Z"]
     return found[0] if found else None
 
 
@@ -30,16 +30,16 @@ def restart_in_immediate_mode(w: Watched) -> None:
     """As an administrator in a hurry does it; recovery then stands still."""
     _write_much(w)
     w.pg1.pg_ctl("restart", "-m", "immediate", "-W", "-s")
-    _hold_recovery(w)
+    _hold_recovery(w, ": startup recovering")
 
 
 def _write_much(w: Watched) -> None:
     w.pg1.sql("checkpoint; create table if not exists churn (id bigint);" + MUCH_WAL)
 
 
-def _hold_recovery(w: Watched) -> None:
+def _hold_recovery(w: Watched, title: str = ": startup") -> None:
     startup = wait_until(
-        lambda: startup_process(w.pg1), 10, "the server recovers", interval_s=0.005
+        lambda: startup_process(w.pg1, title), 10, "the server recovers", interval_s=0.005
     )
     os.kill(startup.outer_pid, signal.SIGSTOP)
 
