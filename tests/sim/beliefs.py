@@ -132,7 +132,7 @@ class Beliefs:
         match event:
             case Observed():
                 self._counted(d, before, after, event)
-                self._promised(d, before, after)
+                self._promise_changes(d, before, after)
                 if after.memory.primary is not None and after.diagnosis is not None:
                     self._said(d, after, after.memory.primary)
             case Replied(effect=Thaw(node=node)) if {*before.saved} - {*after.saved, node}:
@@ -183,7 +183,7 @@ class Beliefs:
             if isinstance(before, Blocked) and look < before.since:
                 self.fail(f"{d.name} goes on by a look from before its fence failed")
 
-    def _promised(self, d: Daemon, before: Machine, after: Machine) -> None:
+    def _promise_changes(self, d: Daemon, before: Machine, after: Machine) -> None:
         """What was in force holds until something else is, or the names are gone."""
         was, now = before.memory.promise, after.memory.promise
         if before.memory.primary != after.memory.primary or was is None or now is None:

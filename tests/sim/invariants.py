@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from failoverd.core.effects import Promote, StopMode
 from failoverd.core.events import OperatorAcknowledges, OperatorFailover, Trigger
 from failoverd.core.incident import loss_of
+from failoverd.core.machine import asks
 from failoverd.core.model import SILENT, ClusterView, Instant, NodeName, Outcome, ProofKind
 from failoverd.core.policy import Choice, Mode
 from failoverd.core.restart import restored
@@ -300,7 +301,9 @@ class Invariants:
         for effect in ask.effects:
             self.beliefs.asks(d, effect)
         kept = None if d.journal is None else loads(Machine, d.journal)
-        if kept is None or self._durable(kept) != self._durable(d.machine):
+        wanted = set(asks(d.machine, d.policy))
+        written = kept is not None and self._durable(kept) == self._durable(d.machine)
+        if not written or not wanted.issuperset(ask.effects):
             self.fail(f"{d.name} asks for {ask.effects} before the journal has it")
 
     def _durable(self, m: Machine) -> Machine:

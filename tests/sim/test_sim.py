@@ -67,6 +67,7 @@ def test_a_thousand_failovers_break_no_rule():
     for name, one in scenarios():
         outcome = run_plan(one)
         failovers += outcome.failovers
+        faults += outcome.faults
         broken += [f"{name}: {outcome.broken}"] if outcome.broken else []
     for seed in MANY:
         outcome = run(seed)
