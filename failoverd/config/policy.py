@@ -43,7 +43,6 @@ def to_policy(name: str, cluster: Cluster) -> Policy:
         disk_first=cluster.fencing.ladder[0].stop is not None,
         synchronous_managed=cluster.synchronous == "managed",
         synchronous_count=cluster.synchronous_count,
-        require_proof=cluster.fencing.require == "proof",
         dead_man=_dead_man(cluster),
         rejoin=cluster.rejoin,
         rejoin_delay_s=cluster.rejoin_delay,

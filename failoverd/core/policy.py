@@ -112,7 +112,6 @@ class Policy:
     salvage: bool = True
     disk_first: bool = True
     """The first rung of the ladder is one that reads the old primary's disk."""
-    require_proof: bool = True
     synchronous_managed: bool = False
     synchronous_count: int = 1
     """Standbys that a commit waits for, where they are there."""

@@ -53,7 +53,6 @@ from failoverd.effect.way import Way
 from failoverd.effect.world import HostClock, Node, World
 from failoverd.record.record import Record
 
-HOST_LOOK_EVERY_S = 10.0
 EFFECT_GRACE_S = 15.0
 LET_GO_WITHIN_S = 5.0
 """A daemon that stops waits so long for its dead-man to be disarmed; it disarms itself later."""

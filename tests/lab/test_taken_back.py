@@ -70,16 +70,6 @@ def stop_the_checkpointer(w: Watched) -> None:
     os.kill(backend(w.pg1, "checkpointer"), signal.SIGSTOP)
 
 
-def no_shutdown_checkpoint_arrives(w: Watched) -> None:
-    """Its stream ends, and it has no other: the old primary lets nobody in any more."""
-    os.kill(backend(w.pg2, "walreceiver"), signal.SIGTERM)
-    w.wait(
-        lambda: not [p for p in w.pg2.processes("postgres") if "walreceiver" in p.command],
-        10,
-        "its stream has ended",
-    )
-
-
 @dataclass(frozen=True)
 class Point:
     """Where it fails, and what is told of it."""
@@ -101,9 +91,6 @@ POINTS = {
     ),
     "the candidate's host is lost before it is elected": Point(
         lambda w: hold_its_stop(w.pg1), in_the_stop(lambda w: w.lab.link_down(w.pg2)), "pg2"
-    ),
-    "the candidate lacks the shutdown checkpoint": Point(
-        lambda w: hold_its_stop(w.pg1), in_the_stop(no_shutdown_checkpoint_arrives), "checkpoint"
     ),
     "the candidate is asked and does not promote": Point(
         lambda w: hold_its_stop(w.pg1),
