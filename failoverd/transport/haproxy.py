@@ -6,7 +6,6 @@ Source: HAProxy, "Management Guide", 9.3 (Unix socket commands).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,6 @@ async def ask(api: RuntimeApi, commands: Sequence[str], timeout_s: float) -> str
             while len(answer) < LONGEST_ANSWER and (more := await reader.read(LONGEST_ANSWER)):
                 answer += more
         finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            # Never waits: what a peer that hangs does not read would be waited for without end.
+            writer.transport.abort()
     return answer.decode(errors="replace")
