@@ -30,10 +30,11 @@ from failoverd.core.events import (
     Observed,
     Replied,
 )
-from failoverd.core.model import Epoch, Guard, Instant, NodeName, ServerFacts
+from failoverd.core.model import Epoch, Guard, NodeName, ServerFacts
 from failoverd.core.operator import beside, in_procedure, mode_of
 from failoverd.core.outlook import rules_in_the_way
 from failoverd.core.policy import DeadManPolicy, Mode, Policy
+from failoverd.core.retry import in_seconds, is_due
 from failoverd.core.situation import Machine
 from failoverd.core.states import (
     Blocked,
@@ -117,7 +118,7 @@ def named(m: Machine, p: DeadManPolicy, policy: Policy) -> frozenset[NodeName]:
     server = m.primary_report.server
     if server is None:
         return frozenset()
-    streaming = {one.application_name for one in server.senders if one.state == "streaming"}
+    streaming = {one.application_name for one in server.senders if one.streams}
     found: dict[NodeName, str] = {}
     for name, node in policy.nodes.items():
         listed = not node.never if p.standbys is None else name in p.standbys
@@ -226,7 +227,7 @@ def _told(m: Machine, event: Event, now: Now) -> Machine:
 
 
 def _lost(m: Machine, a: Arming, why: str, now: Now) -> Machine:
-    at = Instant(now.monotonic + LOST_RETRY_S)
+    at = in_seconds(now, LOST_RETRY_S)
     lost = replace(a, name="", armed_for=None, reading=None)
     return replace(m, dead_man=replace(lost, phase=Phase.LOST, why=why, retry_at=at))
 
@@ -261,7 +262,7 @@ def _answered_disarming(m: Machine, a: Arming, result: object, now: Now) -> Mach
 
 
 def _later(m: Machine, a: Arming, failed: EffectFailed, now: Now) -> Machine:
-    at = Instant(now.monotonic + RETRY_S)
+    at = in_seconds(now, RETRY_S)
     again = replace(a, failed=a.failed + 1, why=failed.evidence.sentence)
     asking = _asking(m, again)
     assert asking.dead_man is not None
@@ -277,7 +278,7 @@ def _asking(m: Machine, a: Arming) -> Machine:
 
 def _due(m: Machine, now: Now) -> Machine:
     a = m.dead_man
-    if a is None or a.retry_at is None or now.monotonic < a.retry_at:
+    if a is None or not is_due(a.retry_at, now):
         return m
     return replace(m, dead_man=replace(a, retry_at=None))
 

@@ -17,6 +17,7 @@ from failoverd.core.model import (
     ProofKind,
 )
 from failoverd.core.policy import Policy
+from failoverd.core.retry import backed_off, in_seconds
 from failoverd.core.situation import Machine, frozen_by_others
 from failoverd.core.states import (
     Blocked,
@@ -116,7 +117,7 @@ def cooldown_remaining_s(m: Machine, now: Now, p: Policy) -> float:
 def _blocked(
     reason: BlockReason, why: str, now: Now, advice: str = "", seconds: float = RETRY_S
 ) -> Blocked:
-    return Blocked(reason, why, now.monotonic, Instant(now.monotonic + seconds), advice)
+    return Blocked(reason, why, now.monotonic, in_seconds(now, seconds), advice)
 
 
 def stop_mode(incident: Incident) -> StopMode:
@@ -163,7 +164,7 @@ def looked_at_everyone(view: ClusterView, p: Policy) -> bool:
 
 def retry_at(now: Now, attempt: int) -> Instant:
     """Back-off: 1 s, doubled with each attempt, 30 s at most."""
-    return Instant(now.monotonic + min(LONGEST_RETRY_S, RETRY_S * 2 ** min(attempt, 10)))
+    return backed_off(now, attempt, RETRY_S, LONGEST_RETRY_S)
 
 
 def wake_at(m: Machine, now: Now) -> Instant | None:
@@ -176,7 +177,7 @@ def wake_at(m: Machine, now: Now) -> Instant | None:
     if m.synchronous is not None and m.synchronous.retry_at is not None:
         deadlines.append(m.synchronous.retry_at)
     if m.scheduled is not None and now.wall < m.scheduled.at:
-        deadlines.append(Instant(now.monotonic + (m.scheduled.at - now.wall)))
+        deadlines.append(in_seconds(now, m.scheduled.at - now.wall))
     deadlines += [job.retry_at for job in m.targets.values() if job.retry_at is not None]
     if m.dead_man is not None and m.dead_man.retry_at is not None:
         deadlines.append(m.dead_man.retry_at)
@@ -192,5 +193,5 @@ def wake_at(m: Machine, now: Now) -> Instant | None:
         case _:
             pass
     if isinstance(m.state, Paused) and m.paused_until is not None:
-        deadlines.append(Instant(now.monotonic + max(0.0, m.paused_until - now.wall)))
+        deadlines.append(in_seconds(now, max(0.0, m.paused_until - now.wall)))
     return min(deadlines, default=None)

@@ -166,7 +166,7 @@ def some_standby_streams(s: Situation) -> bool:
     """A reachable direct standby has a receiver row that streams from the primary."""
     for report in s.standbys:
         server = report.server
-        if server is None or server.receiver is None or server.receiver.status != "streaming":
+        if server is None or server.receiver is None or not server.receiver.streams:
             continue
         if direct(server.receiver, s.primary.name, s.policy):
             return True

@@ -19,7 +19,7 @@ from failoverd.core.model import (
 )
 from failoverd.core.policy import Policy
 
-STREAMING, WAITING = "streaming", "waiting"
+WAITING = "waiting"
 CASCADE_ATTEMPTS = 2
 """How often a standby is led to another standby, before it is led to the primary."""
 
@@ -52,7 +52,7 @@ def streams_on(server: ServerFacts, memory: Memory) -> bool:
         and server.system_identifier == memory.system_identifier
         and server.timeline == memory.timeline
         and server.receiver is not None
-        and server.receiver.status == STREAMING
+        and server.receiver.streams
     )
 
 
@@ -61,7 +61,7 @@ def sends_to(sender: ServerFacts, node: NodeName, memory: Memory, policy: Policy
     known = {n: _names(n, memory) for n in policy.nodes}
     addresses = {policy.nodes[n].host: n for n in policy.nodes}
     for row in sender.senders:
-        if row.state != STREAMING:
+        if not row.streams:
             continue
         by_name = {n for n, names in known.items() if row.application_name.lower() in names}
         found = by_name or {addresses.get(row.client_address, node)}
@@ -105,7 +105,7 @@ def late(report: NodeReport, view: ClusterView, memory: Memory, policy: Policy) 
         return False
     if server.primary_slot_name.startswith(FROZEN_SLOT):
         return False
-    if server.receiver is not None and server.receiver.status == STREAMING:
+    if server.receiver is not None and server.receiver.streams:
         return False
     led_to = node_at(server.upstream_host, server.upstream_port, policy)
     if led_to is None or led_to in (memory.primary, report.name):

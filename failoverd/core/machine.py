@@ -87,6 +87,7 @@ from failoverd.core.proof import (
 )
 from failoverd.core.redirection import closings, redirections, reopened, settled, settling_until
 from failoverd.core.rejoin import brought_back, rejoins
+from failoverd.core.retry import in_seconds
 from failoverd.core.situation import Machine, carry, frozen_by_others
 from failoverd.core.split_brain import measures, told
 from failoverd.core.states import (
@@ -451,7 +452,7 @@ def reverting(
     barred = bool(strangers_write(m) or frozen_by_others(m))
     if ((s.guard_owed and not barred) or owed_thaws(m)) and s.attempt < REVERTS:
         return s
-    at = Instant(now.monotonic + LONGEST_RETRY_S)
+    at = in_seconds(now, LONGEST_RETRY_S)
     if s.restart and s.guard_owed and m.incident is not None:
         # It could not be started again: whoever can take over now is better than nobody.
         cause = "somebody else writes or is being promoted" if barred else "it failed"
@@ -475,7 +476,7 @@ def blocked(
     """Nothing goes forward; left by itself when the primary is well or the reason is gone."""
     due = now.monotonic >= s.retry_at
     if due:
-        s = replace(s, retry_at=Instant(now.monotonic + RETRY_S))
+        s = replace(s, retry_at=in_seconds(now, RETRY_S))
     if m.memory.primary is None:
         disputed = two_writable(m.view, m.memory) or overtaken(m.view, m.memory)
         return Starting() if due and disputed is None else s
@@ -523,7 +524,7 @@ _SEEN = frozenset({BlockReason.SPLIT_BRAIN, BlockReason.DEMOTED})
 
 
 def block(reason: BlockReason, why: str, now: Now) -> Blocked:
-    return Blocked(reason, why, now.monotonic, Instant(now.monotonic + RETRY_S))
+    return Blocked(reason, why, now.monotonic, in_seconds(now, RETRY_S))
 
 
 def split(m: Machine, now: Now) -> Blocked:

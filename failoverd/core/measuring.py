@@ -12,6 +12,7 @@ from failoverd.core.effects import MeasureLoss
 from failoverd.core.events import EffectFailed, Now, Replied
 from failoverd.core.lsn import Lsn
 from failoverd.core.model import ClusterView, Epoch, Instant, NodeName, Timeline
+from failoverd.core.retry import backed_off, is_due
 from failoverd.core.wal_answers import LossMeasured
 
 RETRY_S = 10.0
@@ -50,9 +51,8 @@ def told(owed: Unmeasured | None, event: object, now: Now) -> Unmeasured | None:
         case Replied(effect=MeasureLoss(), result=LossMeasured()):
             return None
         case Replied(effect=MeasureLoss(), result=EffectFailed(reason=reason)):
-            at = Instant(now.monotonic + min(LONGEST_RETRY_S, RETRY_S * 2 ** min(owed.attempt, 10)))
+            at = backed_off(now, owed.attempt, RETRY_S, LONGEST_RETRY_S)
             again = replace(owed, attempt=owed.attempt + 1, retry_at=at)
             return None if reason == GONE else again
         case _:
-            due = owed.retry_at is not None and owed.retry_at <= now.monotonic
-            return replace(owed, retry_at=None) if due else owed
+            return replace(owed, retry_at=None) if is_due(owed.retry_at, now) else owed

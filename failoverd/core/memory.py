@@ -165,7 +165,7 @@ def _remember_upstream(
     memory: Memory, node: NodeName, receiver: Receiver, policy: Policy
 ) -> Memory:
     """Another standby, where addresses tell; the primary is the rule, and is not written down."""
-    if memory.primary is None or receiver.status != "streaming":
+    if memory.primary is None or not receiver.streams:
         return memory
     at = [
         n

@@ -303,7 +303,6 @@ class ProofKind(enum.StrEnum):
     POWERED_OFF = "powered_off"
     DEAD_MAN_EXPIRED = "dead_man_expired"
     VOUCHED = "vouched"
-    COMMITS_FROZEN = "commits_frozen"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from failoverd.core.events import (
 )
 from failoverd.core.model import Instant, NodeName
 from failoverd.core.policy import Policy, TargetName
+from failoverd.core.retry import in_seconds, is_due
 from failoverd.core.situation import Machine
 from failoverd.core.states import (
     Blocked,
@@ -122,7 +123,7 @@ def _drifted(m: Machine) -> Machine:
 
 def _due(m: Machine, now: Now) -> Machine:
     for name, job in m.targets.items():
-        if job.retry_at is not None and job.retry_at <= now.monotonic:
+        if is_due(job.retry_at, now):
             m = _having(m, name, replace(job, retry_at=None))
     return m
 
@@ -142,7 +143,7 @@ def reopened(s: Reverting, m: Machine) -> tuple[Redirect, ...]:
 
 
 def settling_until(now: Now, p: Policy) -> Instant:
-    return Instant(now.monotonic + p.limits.redirect_s)
+    return in_seconds(now, p.limits.redirect_s)
 
 
 def agent_word(m: Machine, node: NodeName) -> str:

@@ -20,8 +20,9 @@ from failoverd.core.events import (
     Woke,
 )
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Instant, NodeName
+from failoverd.core.model import NodeName
 from failoverd.core.policy import Policy, RejoinChoice
+from failoverd.core.retry import in_seconds
 from failoverd.core.schedule import OperatorRejoins, Rejoined, Rejoining
 from failoverd.core.situation import Machine
 from failoverd.core.states import Watching
@@ -66,7 +67,7 @@ def brought_back(m: Machine, event: Event, now: Now, p: Policy) -> Machine:
             return _answered(m, node, result, now)
         case OperatorRejoins(by=by, node=node):
             job = NodeJob(Job.REJOINING, m.epoch, said=f"asked for by {by}")
-            return replace(m, jobs={**m.jobs, node: job})
+            return m.owing(node, job)
         case _:
             return m
 
@@ -81,7 +82,7 @@ def _stray(m: Machine) -> Machine:
         if job.job is Job.REJOINING and m.view.report(node).writable and node != m.memory.primary:
             said = f"{node} was started read-write by somebody while it was rejoining"
             again = NodeJob(Job.QUARANTINED, job.epoch, failures=job.failures + 1, said=said)
-            m = _having(m, node, again)
+            m = m.owing(node, again)
     return m
 
 
@@ -96,11 +97,11 @@ def _by_itself(m: Machine, now: Now, p: Policy) -> Machine:
         if not m.view.report(node).host.look.ok or m.view.report(node).writable:
             continue
         if job.rejoin_at is None:
-            at = now.monotonic + p.rejoin_delay_s * 2**job.failures
-            m = _having(m, node, replace(job, rejoin_at=Instant(at)))
+            at = in_seconds(now, p.rejoin_delay_s * 2**job.failures)
+            m = m.owing(node, replace(job, rejoin_at=at))
         elif job.rejoin_at <= now.monotonic:
             again = NodeJob(Job.REJOINING, m.epoch, failures=job.failures)
-            m = _having(m, node, again)
+            m = m.owing(node, again)
     return m
 
 
@@ -109,31 +110,20 @@ def _answered(m: Machine, node: NodeName, result: object, now: Now) -> Machine:
     again = replace(job, attempt=job.attempt + 1)
     match result:
         case Rejoining(begun=begun, evidence=evidence):
-            at = Instant(now.monotonic + LOOK_EVERY_S)
-            return _having(
-                m, node, replace(again, begun=begun, said=evidence.sentence, retry_at=at)
-            )
+            at, said = in_seconds(now, LOOK_EVERY_S), evidence.sentence
+            return m.owing(node, replace(again, begun=begun, said=said, retry_at=at))
         case Rejoined():
-            return replace(
-                m,
-                jobs={n: j for n, j in m.jobs.items() if n != node},
-                saved={n: s for n, s in m.saved.items() if n != node},
-                frozen={n: f for n, f in m.frozen.items() if n != node},
-            )
+            return m.owing_nothing(node).unfrozen(node)
         case EffectFailed(reason=reason, evidence=evidence) if reason == REJOIN_FAILED:
             failed = NodeJob(
                 Job.QUARANTINED, m.epoch, failures=job.failures + 1, said=evidence.sentence
             )
-            return _having(m, node, failed)
+            return m.owing(node, failed)
         case EffectFailed(evidence=evidence):
-            at = Instant(now.monotonic + UNKNOWN_RETRY_S)
-            return _having(m, node, replace(again, said=evidence.sentence, retry_at=at))
+            at = in_seconds(now, UNKNOWN_RETRY_S)
+            return m.owing(node, replace(again, said=evidence.sentence, retry_at=at))
         case _:
             return m
-
-
-def _having(m: Machine, node: NodeName, job: NodeJob) -> Machine:
-    return replace(m, jobs={**m.jobs, node: job})
 
 
 def refuse_rejoin(m: Machine, node: NodeName, p: Policy) -> str | None:
@@ -151,6 +141,6 @@ def refuse_rejoin(m: Machine, node: NodeName, p: Policy) -> str | None:
     if job is not None and job.job in (Job.OWED_FENCE, Job.OWED_GUARD):
         return f"{node} is not guarded yet: its host must be reached first"
     receiver = None if server is None else server.receiver
-    if receiver is not None and receiver.status == "streaming":
+    if receiver is not None and receiver.streams:
         return f"{node} streams: there is nothing to bring back"
     return None

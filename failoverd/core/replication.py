@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from failoverd.core.lsn import Lsn
 
+STREAMING = "streaming"
+
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
@@ -15,6 +17,10 @@ class Receiver:
     sender_host: str
     sender_port: int
     message_age_s: float | None
+
+    @property
+    def streams(self) -> bool:
+        return self.status == STREAMING
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,10 @@ class Sender:
     state: str
     sync_state: str
     flush_lsn: Lsn | None
+
+    @property
+    def streams(self) -> bool:
+        return self.state == STREAMING
 
 
 @dataclass(frozen=True, slots=True)

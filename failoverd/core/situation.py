@@ -153,6 +153,18 @@ class Machine:
         """It was fenced, or is to be: no standby of ours."""
         return node in self.jobs and self.jobs[node].job in KEPT_OUT
 
+    def owing(self, node: NodeName, job: NodeJob) -> Machine:
+        return replace(self, jobs={**self.jobs, node: job})
+
+    def owing_nothing(self, node: NodeName) -> Machine:
+        return replace(self, jobs={n: job for n, job in self.jobs.items() if n != node})
+
+    def unfrozen(self, node: NodeName) -> Machine:
+        """Its own settings are in force there again, or others that it is to keep."""
+        saved = {n: s for n, s in self.saved.items() if n != node}
+        frozen = {n: f for n, f in self.frozen.items() if n != node}
+        return replace(self, saved=saved, frozen=frozen)
+
     def asked_position(self, node: NodeName, election: Election) -> tuple[Lsn, WalLoss]:
         """What is known of a node that was asked already: it goes on, whatever is behind it."""
         position = self.asked_at or Lsn(0)
@@ -200,12 +212,12 @@ def _note_command(m: Machine, event: Event, now: Now) -> Machine:
     match event:
         case OperatorFences(node=node):
             job = NodeJob(Job.OWED_FENCE, m.next_epoch)
-            return replace(m, epoch=m.next_epoch, jobs={**m.jobs, node: job})
+            return replace(m.owing(node, job), epoch=m.next_epoch)
         case OperatorAdopts(node=node):
             return _identified_as(m, node, now.monotonic)
         case OperatorVouches(node=node) if node in m.asked:
             job = NodeJob(Job.OWED_GUARD, m.epoch)
-            return replace(m, asked=m.asked - {node}, jobs={**m.jobs, node: job})
+            return replace(m.owing(node, job), asked=m.asked - {node})
         case OperatorPause(by=by, until=until):
             return replace(m, paused_by=by, paused_until=until)
         case OperatorAcknowledges():
@@ -222,11 +234,10 @@ def _note_entry(m: Machine, left: State, state: State, now: Now) -> Machine:
             stand = incident.epoch == m.epoch and (bool(m.asked) or not isinstance(left, Blocked))
             frozen = m.frozen if stand else dict[NodeName, Frozen]()
             return replace(
-                m,
+                m.owing(primary, job),
                 incident=incident,
                 epoch=incident.epoch,
                 frozen=frozen,
-                jobs={**m.jobs, primary: job},
                 targets=closed(m.targets) if fencing.closes_targets else m.targets,
             )
         case Promoting(candidate=candidate, position=position):

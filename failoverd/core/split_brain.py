@@ -15,9 +15,10 @@ from failoverd.core.divergence import Counted
 from failoverd.core.effects import Effect, MeasureDivergence
 from failoverd.core.events import DivergenceMeasured, Event, Now, Observed, Replied
 from failoverd.core.jobs import RECORDED, Job, NodeJob
-from failoverd.core.model import ControlState, Epoch, HostFacts, Instant, NodeName, Timeline
+from failoverd.core.model import ControlState, Epoch, HostFacts, NodeName, Timeline
 from failoverd.core.operator import in_procedure, mode_of
 from failoverd.core.policy import Mode, OnSplitBrain, Policy
+from failoverd.core.retry import backed_off, is_due
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, Suspect, Watching
 from failoverd.core.writers import two_writable, writers
@@ -87,8 +88,8 @@ def noted(m: Machine, event: Event, now: Now, p: Policy) -> Machine:
             return replace(m, divergences={**m.divergences, node: found})
         case Replied(effect=MeasureDivergence(node=node, attempt=attempt)):
             known = m.divergences.get(node, Counted())
-            seconds = min(LONGEST_RETRY_S, RETRY_S * 2 ** min(attempt, 10))
-            later = replace(known, attempt=attempt + 1, retry_at=Instant(now.monotonic + seconds))
+            at = backed_off(now, attempt, RETRY_S, LONGEST_RETRY_S)
+            later = replace(known, attempt=attempt + 1, retry_at=at)
             return replace(m, divergences={**m.divergences, node: later})
         case Observed() if not in_procedure(m):
             return _fences(_numbered(_rejoined(_due(m, now))), p)
@@ -100,7 +101,7 @@ def _due(m: Machine, now: Now) -> Machine:
     ripe = {
         node: replace(one, retry_at=None)
         for node, one in m.divergences.items()
-        if one.retry_at is not None and one.retry_at <= now.monotonic
+        if is_due(one.retry_at, now)
     }
     return replace(m, divergences={**m.divergences, **ripe}) if ripe else m
 
@@ -115,7 +116,7 @@ def _follows(m: Machine, node: NodeName) -> bool:
     server = m.view.report(node).server
     if server is None or not server.in_recovery or server.receiver is None:
         return False
-    return server.receiver.status == "streaming" and server.timeline == m.memory.timeline
+    return server.receiver.streams and server.timeline == m.memory.timeline
 
 
 def _numbered(m: Machine) -> Machine:

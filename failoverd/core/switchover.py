@@ -81,7 +81,7 @@ def _candidate(m: Machine, to: NodeName | None, p: Policy) -> tuple[str, ...]:
         return (f"{name} does not answer",)
     found: list[str] = []
     receiver = server.receiver
-    if receiver is None or receiver.status != "streaming" or not direct(receiver, primary, p):
+    if receiver is None or not receiver.streams or not direct(receiver, primary, p):
         found.append(f"{name} does not stream from {primary}")
     if name in m.jobs:
         found.append(f"{name} is {m.jobs[name].job}")

@@ -66,7 +66,7 @@ def _keeping(node: NodeName, primary: ServerFacts, m: Machine) -> Keeping:
     flushed = [
         s.flush_lsn
         for s in primary.senders
-        if s.application_name.lower() == name.lower() and s.state == "streaming"
+        if s.application_name.lower() == name.lower() and s.streams
     ]
     found = flushed[0] if flushed else None
     known = before.flushed if before is not None else None

@@ -44,15 +44,14 @@ from failoverd.core.following import diverged, follows, late, streams_on, upstre
 from failoverd.core.jobs import RECORDED, TO_FOLLOW, Job, NodeJob, kept_out_by
 from failoverd.core.measuring import measuring
 from failoverd.core.memory import direct
-from failoverd.core.model import Instant, NodeName, SavedSettings
+from failoverd.core.model import NodeName, SavedSettings
 from failoverd.core.operator import in_procedure
 from failoverd.core.policy import Policy
 from failoverd.core.redirection import followed
 from failoverd.core.restart import clocks_kept
+from failoverd.core.retry import in_seconds, is_due
 from failoverd.core.salvage import to_measure
-from failoverd.core.situation import (
-    Machine,
-)
+from failoverd.core.situation import Machine
 from failoverd.core.split_brain import noted
 from failoverd.core.states import Blocked, Paused, Reverting, Starting
 from failoverd.core.upholding import upheld
@@ -163,21 +162,18 @@ def _after_reply(m: Machine, event: Replied, now: Now) -> Machine:
             return m if isinstance(m.state, Reverting) else _again_later(m, job, node, now)
         case Replied(effect=Quarantine(node=node), result=result) if _owes_guard(m, node):
             if isinstance(result, Quarantined):
-                done = NodeJob(Job.QUARANTINED, m.jobs[node].epoch)
-                return replace(m, jobs={**m.jobs, node: done})
+                return m.owing(node, NodeJob(Job.QUARANTINED, m.jobs[node].epoch))
             return _again_later(m, m.jobs[node], node, now, CONTACT_RETRY_S)
         case Replied(effect=KeepDown(node=node), result=result) if _kept_out(m, node):
             job = m.jobs[node]
             if isinstance(result, KeptDown):
-                return replace(m, jobs={**m.jobs, node: replace(job, told=True)})
+                return m.owing(node, replace(job, told=True))
             # Its own time: a fence of what has come back does not wait for it.
-            at = Instant(now.monotonic + RETRY_S)
-            later = replace(job, attempt=job.attempt + 1, keep_down_at=at)
-            return replace(m, jobs={**m.jobs, node: later})
+            at = in_seconds(now, RETRY_S)
+            return m.owing(node, replace(job, attempt=job.attempt + 1, keep_down_at=at))
         case Replied(effect=Fence(node=node), result=result) if _kept_out(m, node):
             if isinstance(result, Fenced) and m.jobs[node].job is Job.OWED_FENCE:
-                done = NodeJob(kept_out_by(result.proof), m.jobs[node].epoch)
-                return replace(m, jobs={**m.jobs, node: done})
+                return m.owing(node, NodeJob(kept_out_by(result.proof), m.jobs[node].epoch))
             # Where somebody has started it, whatever kept it down does not any more.
             return _again_later(m, m.jobs[node], node, now)
         case Replied(effect=Repoint() | Equip() | SetSynchronous()):
@@ -199,12 +195,7 @@ def _told(m: Machine, node: NodeName, done: bool, now: Now) -> Machine:  # noqa:
         return _again_later(m, m.jobs[node], node, now)
     m = _again_later(m, m.jobs[node], node, now, FOLLOWS_WITHIN_S)
     job = replace(m.jobs[node], job=Job.REPOINTING, told=True)
-    return replace(
-        m,
-        saved={n: s for n, s in m.saved.items() if n != node},
-        frozen={n: f for n, f in m.frozen.items() if n != node},
-        jobs={**m.jobs, node: job},
-    )
+    return m.unfrozen(node).owing(node, job)
 
 
 def _set(m: Machine, effect: SetSynchronous, done: bool, now: Now) -> Machine:  # noqa: FBT001
@@ -212,7 +203,7 @@ def _set(m: Machine, effect: SetSynchronous, done: bool, now: Now) -> Machine:  
     change = m.synchronous
     if change is None or change.names != effect.names:
         return m
-    at = Instant(now.monotonic + (RETRY_S if done else CONTACT_RETRY_S))
+    at = in_seconds(now, RETRY_S if done else CONTACT_RETRY_S)
     return replace(m, synchronous=replace(change, attempt=change.attempt + 1, retry_at=at))
 
 
@@ -223,8 +214,7 @@ def _is_equipped(m: Machine, node: NodeName) -> bool:
 def _equipped(m: Machine, node: NodeName, done: bool, now: Now) -> Machine:  # noqa: FBT001
     if not done:
         return _again_later(m, m.jobs[node], node, now)
-    jobs = {n: j for n, j in m.jobs.items() if n != node}
-    return replace(m, jobs=jobs, memory=replace(m.memory, slots_owed=()))
+    return replace(m.owing_nothing(node), memory=replace(m.memory, slots_owed=()))
 
 
 def _after_duty(m: Machine, event: Replied, now: Now) -> Machine:
@@ -233,7 +223,7 @@ def _after_duty(m: Machine, event: Replied, now: Now) -> Machine:
             effect=Repoint(node=node), result=EffectFailed(reason=reason, evidence=evidence)
         ) if reason == WAL_GONE and _is_to_follow(m, node):
             lost = NodeJob(Job.DIVERGED, m.jobs[node].epoch, said=evidence.sentence)
-            return replace(m, jobs={**m.jobs, node: lost})
+            return m.owing(node, lost)
         case Replied(effect=Repoint(node=node), result=result) if _is_to_follow(m, node):
             return _told(m, node, isinstance(result, Repointed), now)
         case Replied(effect=SetSynchronous() as effect, result=result):
@@ -256,31 +246,26 @@ def _unguarded(m: Machine, effect: Unguard | Unfence) -> Machine:
     job = m.jobs.get(effect.node)
     if job is None or job.job is not Job.OWED_UNGUARD or effect.epoch < job.epoch:
         return m
-    return replace(m, jobs={n: j for n, j in m.jobs.items() if n != effect.node})
+    return m.owing_nothing(effect.node)
 
 
 def _thawed(m: Machine, node: NodeName) -> Machine:
     """Its own settings are in force again."""
-    paid = (Job.DETACHED, Job.OWED_THAW)
-    return replace(
-        m,
-        saved={n: s for n, s in m.saved.items() if n != node},
-        frozen={n: f for n, f in m.frozen.items() if n != node},
-        jobs={n: j for n, j in m.jobs.items() if n != node or j.job not in paid},
-    )
+    m = m.unfrozen(node)
+    paid = node in m.jobs and m.jobs[node].job in (Job.DETACHED, Job.OWED_THAW)
+    return m.owing_nothing(node) if paid else m
 
 
 def _again_later(
     m: Machine, job: NodeJob, node: NodeName, now: Now, seconds: float = RETRY_S
 ) -> Machine:
-    at = Instant(now.monotonic + seconds)
-    again = replace(job, attempt=job.attempt + 1, retry_at=at, told=False)
-    return replace(m, jobs={**m.jobs, node: again})
+    at = in_seconds(now, seconds)
+    return m.owing(node, replace(job, attempt=job.attempt + 1, retry_at=at, told=False))
 
 
 def _due(m: Machine, now: Now) -> Machine:
     change = m.synchronous
-    if change is not None and change.retry_at is not None and change.retry_at <= now.monotonic:
+    if change is not None and is_due(change.retry_at, now):
         m = replace(m, synchronous=replace(change, retry_at=None))
     jobs = {node: _ripe(m, node, job, now) for node, job in m.jobs.items()}
     return replace(m, jobs=jobs) if jobs != m.jobs else m
@@ -288,9 +273,9 @@ def _due(m: Machine, now: Now) -> Machine:
 
 def _ripe(m: Machine, node: NodeName, job: NodeJob, now: Now) -> NodeJob:
     """Time enough has passed for whoever was told to follow, and it waits on its old timeline."""
-    if job.keep_down_at is not None and job.keep_down_at <= now.monotonic:
+    if is_due(job.keep_down_at, now):
         job = replace(job, keep_down_at=None)
-    if job.retry_at is None or job.retry_at > now.monotonic:
+    if not is_due(job.retry_at, now):
         return job
     if job.job is Job.REPOINTING and job.told and diverged(m.view.report(node), m.memory):
         said = f"it is ahead of where the new primary took over: failoverd rejoin {node}"
@@ -327,5 +312,5 @@ def _follow_again(m: Machine, p: Policy) -> Machine:
             and (job.job in RECORDED or follows(m.view.report(node), m.view, m.memory, p))
             and (job.job in TO_FOLLOW or direct(server.receiver, primary, p))
         ):
-            m = _thawed(replace(m, jobs={n: j for n, j in m.jobs.items() if n != node}), node)
+            m = m.owing_nothing(node).unfrozen(node)
     return m

@@ -30,7 +30,7 @@ def streaming(s: Survey, node: NodeName) -> Judged | None:
             f"on {node}: psql -c 'alter system reset primary_slot_name' -c 'select"
             " pg_reload_conf()'   # and primary_conninfo as it was; first see failoverd status",
         )
-    if server.receiver is None or server.receiver.status != "streaming":
+    if server.receiver is None or not server.receiver.streams:
         status = "nothing" if server.receiver is None else server.receiver.status
         leads_to = server.upstream_host or "nobody"
         return fault(
@@ -206,11 +206,7 @@ def _promised_now(s: Survey, node: NodeName, setting: str) -> Judged | None:
     server, required = s.report(node).server, parse(setting)
     if server is None or required is None:
         return None
-    able = [
-        one
-        for one in server.senders
-        if one.state == "streaming" and required.covers(one.application_name)
-    ]
+    able = [one for one in server.senders if one.streams and required.covers(one.application_name)]
     if len(able) < required.count:
         return worry(
             f"commits wait for {required.count} of {setting!r}, and {len(able)} of them stream",
