@@ -225,18 +225,25 @@ def ack(obj: Context) -> None:
 @click.option("--user", default="failoverd", help="The role's name.")
 @click.option("--managed", is_flag=True, help="For `synchronous: managed`, too.")
 @click.option("--replication", metavar="ROLE", help="The role of `replication: {user: ROLE}`, too.")
-def grants(major: int, user: str, replication: str | None, *, managed: bool) -> None:
+@click.option("--password-file", type=click.Path(path_type=Path), help="Its password is set, too:"
+              " as what PostgreSQL keeps of it, never in clear.")  # fmt: skip
+def grants(
+    major: int, user: str, replication: str | None, password_file: Path | None, *, managed: bool
+) -> None:
     """Print the SQL for the monitoring role, least privilege, by server version."""
     from failoverd.config.grants import grants as statements
     from failoverd.config.grants import replication_grants
+    from failoverd.config.secrets import SecretMissing, first_line
 
-    named = "--user"
+    named = "--password-file"
     try:
-        wanted = [statements(major, user, managed=managed)]
+        password = None if password_file is None else first_line(password_file)
+        named = "--user"
+        wanted = [statements(major, user, managed=managed, password=password)]
         named = "--replication"
         if replication is not None:
             wanted.append(replication_grants(replication))
-    except ValueError as error:
+    except (ValueError, SecretMissing) as error:
         fail(f"{named}: {error}", EXIT_USAGE)
     click.echo("\n\n".join(wanted))
 

@@ -9,6 +9,8 @@ superusers alone until it is granted ("Recovery Control Functions"); for the sec
 
 from __future__ import annotations
 
+from failoverd.config.scram import verifier
+
 OLDEST_MAJOR, NEWEST_MAJOR = 13, 18
 RESERVED_CONNECTIONS_SINCE = 16
 CHECKPOINT_SINCE = ON_PARAMETER_SINCE = 15
@@ -20,10 +22,11 @@ OF_PG_REWIND = (
 )
 
 
-def grants(major: int, user: str, *, managed: bool = False) -> str:
+def grants(major: int, user: str, *, managed: bool = False, password: str | None = None) -> str:
     """To be run on the primary, in the database that `sql.database` names: all or nothing.
 
     `managed`: for `synchronous: managed`, too. What a version cannot grant is done on the host.
+    `password`: set as what PostgreSQL keeps of it; None: it is set apart.
 
     Raises ValueError for a server version, or a name, that there cannot be.
     """
@@ -32,10 +35,14 @@ def grants(major: int, user: str, *, managed: bool = False) -> str:
     name = quoted(user)
     lines = [
         f"-- For PostgreSQL {major}; on the primary, in the database of sql.database.",
-        f"-- The password is set apart, so that it stands in no file: \\password {name}",
+        *(
+            [f"-- The password is set apart, so that it stands in no file: \\password {name}"]
+            if password is None
+            else []
+        ),
         "-- Every node's pg_hba.conf must let the role in from failoverd's host.",
         "BEGIN;",
-        f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 20;",
+        f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 20{_kept(password)};",
         "-- So that no object of another user's can be taken for one of PostgreSQL's own:",
         f"ALTER ROLE {name} SET search_path = pg_catalog;",
         f"GRANT pg_monitor TO {name};",
@@ -63,6 +70,10 @@ def grants(major: int, user: str, *, managed: bool = False) -> str:
             f"GRANT pg_use_reserved_connections TO {name};",
         ]
     return "\n".join([*lines, "COMMIT;"])
+
+
+def _kept(password: str | None) -> str:
+    return "" if password is None else f" PASSWORD '{verifier(password)}'"
 
 
 def replication_grants(user: str) -> str:

@@ -16,14 +16,14 @@ class SecretMissing(Exception):  # noqa: N818 - what happened
 def password(sql: Sql | Replication) -> str | None:
     """The role's password, or None where none is configured. Raises SecretMissing."""
     if sql.password_file is not None:
-        return _first_line(sql.password_file)
+        return first_line(sql.password_file)
     return None if sql.password is None else reveal(sql.password)
 
 
 def reveal(secret: Secret) -> str:
     """Raises SecretMissing."""
     if secret.file is not None:
-        return _first_line(secret.file)
+        return first_line(secret.file)
     if secret.env is not None:
         value = os.environ.get(secret.env)
         if value is None:
@@ -33,11 +33,11 @@ def reveal(secret: Secret) -> str:
         directory = os.environ.get("CREDENTIALS_DIRECTORY")
         if directory is None:
             raise SecretMissing("there is no $CREDENTIALS_DIRECTORY: not started by systemd?")
-        return _first_line(Path(directory) / secret.credential)
+        return first_line(Path(directory) / secret.credential)
     raise SecretMissing("write one of file, env or credential")
 
 
-def _first_line(file: Path) -> str:
+def first_line(file: Path) -> str:
     try:
         found = file.read_text(encoding="utf-8").split("\n", 1)[0]
     except (OSError, UnicodeDecodeError) as error:

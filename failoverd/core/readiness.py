@@ -46,7 +46,7 @@ def readiness(s: Survey) -> tuple[Check, ...]:
 
 
 def pasted(fix: str) -> str:
-    """With its host as a comment of the shell behind it, so that a line can be pasted as it is."""
+    """With host and user as a comment of the shell behind it: each line can be pasted as it is."""
     return "\n".join(_pasted(line) for line in fix.split("\n"))
 
 
@@ -55,7 +55,12 @@ def _pasted(line: str) -> str:
     if not (found and where.startswith("on ")):
         return line
     command, noted, note = command.partition("   # ")
-    return f"{command}   # {where}{f', {note}' if noted else ''}"
+    user = "postgres" if command.startswith(_OF_THE_OWNER) else "root"
+    return f"{command}   # {where} as {user}{f', {note}' if noted else ''}"
+
+
+_OF_THE_OWNER = ("psql ", "pg_ctl ", "echo 'host ", "sed -i '1i local ")
+"""Words of the owner of the data directory; whatever else is done there needs root."""
 
 
 def _judged(row: Row, s: Survey) -> Iterator[tuple[NodeName | None, Judged]]:

@@ -108,6 +108,16 @@ class OwnStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """As whom failoverd logs in on a database host, and by which key."""
+
+    user: str
+    known_hosts: str
+    public_key: str = ""
+    """As it stands in authorized_keys; empty: the key could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class RungTrial:
     """A rung of a node's ladder, tried without harm. `works` None: there is no way to try it."""
 
@@ -129,6 +139,8 @@ class Survey:
     )
     host_looks: Mapping[NodeName, Look] = field(default_factory=dict[NodeName, Look])
     hosts: Mapping[NodeName, HostStanding] = field(default_factory=dict[NodeName, HostStanding])
+    logins: Mapping[NodeName, Login] = field(default_factory=dict[NodeName, Login])
+    """Of those that SSH leads to."""
     rungs: tuple[RungTrial, ...] = ()
     targets: Mapping[TargetName, TargetReport] = field(
         default_factory=dict[TargetName, TargetReport]

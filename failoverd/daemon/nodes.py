@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from failoverd.config.models import Agent, Cluster, Configuration, DeadMan, Limits, OwnCommand
@@ -13,6 +13,7 @@ from failoverd.config.models import Replication as ReplicationSection
 from failoverd.config.nodes import NodeSettings, node_settings
 from failoverd.config.secrets import password, reveal
 from failoverd.core.model import NodeName
+from failoverd.core.survey import Login
 from failoverd.daemon.clock import monotonic
 from failoverd.effect.replication import Replication
 from failoverd.effect.rung import DeadManExpiry, PowerOff, Rung, Stop
@@ -23,7 +24,7 @@ from failoverd.transport.fence_agent import FenceAgent
 from failoverd.transport.host import Host
 from failoverd.transport.local import LocalHost
 from failoverd.transport.postgres import SqlAddress
-from failoverd.transport.ssh import SshAddress, SshHost
+from failoverd.transport.ssh import SshAddress, SshHost, login_of
 
 
 def nodes_of(name: str, cluster: Cluster) -> Mapping[NodeName, Node]:
@@ -64,8 +65,9 @@ def _node(settings: NodeSettings, limits: Limits) -> Node:
     )
     rungs = tuple(_rung(rung) for rung in settings.ladder)
     return Node(
-        name, _host(settings), address, _arguments(settings, limits), rungs, become=postgres.become
-    )
+        name, _host(settings), address, _arguments(settings, limits), rungs,
+        become=postgres.become, login=_login(settings),
+    )  # fmt: skip
 
 
 def _arguments(settings: NodeSettings, limits: Limits) -> dict[str, str]:
@@ -128,6 +130,13 @@ def _rung(rung: Agent | OwnCommand | DeadMan | None) -> Rung:
                 option: functools.partial(reveal, secret) for option, secret in rung.secrets.items()
             }
             return PowerOff(FenceAgent(str(rung.path), rung.options, secrets, rung.timeout))
+
+
+def _login(settings: NodeSettings) -> Callable[[], Login] | None:
+    ssh = settings.ssh
+    if settings.transport == "local" or ssh.key_file is None or ssh.known_hosts is None:
+        return None
+    return functools.partial(login_of, ssh.user, ssh.key_file, ssh.known_hosts)
 
 
 def _host(settings: NodeSettings) -> Host:

@@ -16,6 +16,7 @@ from failoverd.core.replaying import backlog_bytes
 from failoverd.core.situation import Machine
 from failoverd.core.survey import (
     HostStanding,
+    Login,
     OwnStanding,
     RungTrial,
     ServerStanding,
@@ -44,6 +45,7 @@ class Findings:
     rungs: dict[NodeName, tuple[RungTrial, ...]] = field(
         default_factory=dict[NodeName, tuple[RungTrial, ...]]
     )
+    logins: dict[NodeName, Login] = field(default_factory=dict[NodeName, Login])
     own: OwnStanding = field(default_factory=OwnStanding)
 
     async def look(self, node: Node) -> None:
@@ -70,6 +72,8 @@ class Findings:
             await asyncio.sleep(AGAIN_S)
             look, found = await host_standing(node.host, asked, clock.monotonic, clock.wall, HOST_S)
         self.host_looks[node.name] = look
+        if node.login is not None:
+            self.logins[node.name] = await asyncio.to_thread(node.login)
         if found is None:
             self.hosts.pop(node.name, None)
         else:
@@ -108,6 +112,7 @@ def survey_of(found: Findings, m: Machine, now: Now, policy: Policy, means: Mean
         servers=dict(found.servers),
         host_looks=dict(found.host_looks),
         hosts=dict(found.hosts),
+        logins=dict(found.logins),
         rungs=tuple(trial for trials in found.rungs.values() for trial in trials),
         targets=m.targets_seen,
         own=found.own,

@@ -13,6 +13,8 @@ from failoverd.demo.watched import Daemon, LogLine
 _LEVELS = {"warning": Colour.YELLOW, "error": Colour.RED, "critical": Colour.RED}
 _CALM = "watching"
 _ASK_EVERY_S = 0.1
+OF_THE_NEXT_ONE = ("readiness: ", "worst case of an outage: ")
+"""What a pair of which one is dead lacks for another failover is not what is watched here."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class Narration:
         self._tell_diagnosis()
 
     def _tell_line(self, line: LogLine) -> None:
+        if line.event.startswith(OF_THE_NEXT_ONE):
+            return
         state = str(line.fields.get("state", ""))
         moved = "from_state" in line.fields
         colour = _LEVELS.get(line.level, Colour.BOLD if moved else Colour.PLAIN)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from failoverd.config.grants import grants
 from failoverd.demo import postgres
 from failoverd.demo.postgres import Binaries, Server
 from failoverd.demo.writer import TABLE
@@ -91,9 +92,7 @@ def _set_up(pair: Pair, passwords: dict[str, str]) -> None:
     postgres.sql(
         pair.primary,
         f"""
-        CREATE ROLE {MONITOR} LOGIN PASSWORD {postgres.quoted(passwords[MONITOR])};
-        GRANT pg_monitor TO {MONITOR};
-        GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO {MONITOR};
+        {grants(pair.primary.binaries.major, MONITOR, password=passwords[MONITOR])}
         CREATE ROLE {REPLICATOR} LOGIN REPLICATION
             PASSWORD {postgres.quoted(passwords[REPLICATOR])};
         CREATE ROLE {APPLICATION} LOGIN PASSWORD {postgres.quoted(passwords[APPLICATION])};

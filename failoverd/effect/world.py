@@ -21,6 +21,7 @@ from failoverd.core.model import (
     RungTried,
 )
 from failoverd.core.policy import StepLimits, TargetName
+from failoverd.core.survey import Login
 from failoverd.effect.replication import Replication
 from failoverd.effect.rung import Rung, Stop
 from failoverd.effect.wal import WalOnDisk
@@ -52,6 +53,8 @@ class Node:
     """How it connects to whoever it follows; None: no credentials are configured."""
     become: tuple[str, ...] = ()
     """Words that make whoever logs in there the owner of the data directory."""
+    login: Callable[[], Login] | None = None
+    """As whom, where SSH leads there; it reads the key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,12 +212,12 @@ def _readiness(readiness: Mapping[str, Any] | None) -> Iterator[str]:
     yield f", {len(failed)} do not.</p><ul>" if failed else ".</p><ul>"
     for one in failed:
         where = f"{one['node']}: " if one["node"] else ""
-        fix = f"<br>To mend it: <code>{escape(one['fix'])}</code>" if one["fix"] else ""
+        lines = "".join(f"<br><code>{escape(line)}</code>" for line in one["fix"].splitlines())
+        fix = f"<br>To mend it:{lines}" if lines else ""
         said = escape(f"{one['verdict']}: {where}{one['sentence']}")
         yield f"<li>{said}{fix}</li>"
     for one in readiness["objectives"]:
-        worst = "not covered" if one["worst_s"] is None else f"{one['worst_s']:.1f} s at worst"
-        yield f"<li>{escape(one['fault'])}: {worst}. {escape(one['sentence'])}</li>"
+        yield f"<li>{escape(one['sentence'])}</li>"
     yield "</ul>"
 
 

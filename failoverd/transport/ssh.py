@@ -18,6 +18,7 @@ from pathlib import Path
 import asyncssh
 
 from failoverd.core.model import NodeName
+from failoverd.core.survey import Login
 from failoverd.host_program.program import program
 from failoverd.transport.host import Call, HostAnswer
 from failoverd.transport.outcome import ssh_outcome
@@ -48,6 +49,16 @@ class SshAddress:
         if not all(isinstance(file, Path) for file in files):
             # To asyncssh no known_hosts means: verify nothing.
             raise ValueError("SSH needs a key file and a file of known host keys")
+
+
+def login_of(user: str, key_file: Path, known_hosts: Path) -> Login:
+    """With the public half of the key, for whoever must let it in."""
+    try:
+        key = asyncssh.read_private_key(str(key_file))
+        public_key = key.export_public_key().decode().strip()
+    except (OSError, ValueError, asyncssh.Error):
+        public_key = ""  # the login itself tells what is wrong with it
+    return Login(user, str(known_hosts), public_key)
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,7 @@
-"""Every block of commands that is marked `run` in the documentation is run."""
+"""Every block of commands that is marked `run` in the documentation is run.
+
+Those that are marked `lab` are a newcomer's, and are run by tests/lab/test_newcomer.py.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-BLOCKS = {
-    f"{page.name}:{text[: found.start()].count(chr(10)) + 1}": found[1]
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-    for text in [page.read_text()]
-    for found in re.finditer(r"^```sh run\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-}
+from failoverd.cli.commands import cli
+from tests.written import FENCED, PAGES, ROOT, blocks
+
+BLOCKS = {block.where: block.text for block in blocks("run")}
 CONFIG = """\
 clusters:
   main:
@@ -55,3 +54,17 @@ def test_a_block_that_is_marked_does_what_it_says(where, tmp_path):
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_mark_is_one_that_somebody_runs():
+    marks = {found[1] for page in PAGES for found in FENCED.finditer(page.read_text())}
+    assert marks == {"run", "lab"}
+
+
+def test_the_path_of_a_newcomer_is_one_path_and_names_commands_that_are_there():
+    path = list(blocks("lab"))
+    assert {block.where.partition(":")[0] for block in path} == {"README.md"}
+    assert [block.how for block in path if block.how] == ["until", "stays", "pg1"]
+    named = set(re.findall(r"^failoverd (\w+)", "".join(b.text for b in path), re.MULTILINE))
+    assert named >= {"grants", "check", "run", "status", "history", "report", "explain"}
+    assert named <= set(cli.commands)

@@ -133,14 +133,14 @@ def test_many_clusters_are_a_list_that_leads_to_each():
 def test_what_stands_in_the_way_has_its_fix():
     one = shown(Story().all_well())
     check = {"check": "sudo", "node": "pg2", "verdict": "fail", "sentence": "no sudo",
-             "fix": "visudo"}  # fmt: skip
+             "fix": "visudo\ntrue"}  # fmt: skip
     passing = {**check, "verdict": "pass", "sentence": "fine"}
-    fault = {"fault": "crash", "worst_s": 0.9, "by": "stop", "sentence": "fenced by stop"}
+    fault = {"fault": "crash", "worst_s": 0.9, "by": "stop", "sentence": "crash: at most 0.9 s"}
     readiness = {"ready": False, "checks": [check, passing], "objectives": [fault]}
     words = parsed(Shown({**one.status, "readiness": readiness}, ())).words
     assert "1 checks pass, 1 do not." in words
-    assert "fail: pg2: no sudo To mend it: visudo" in words
-    assert "crash: 0.9 s at worst. fenced by stop" in words
+    assert "fail: pg2: no sudo To mend it: visudo true" in words
+    assert "crash: at most 0.9 s" in words
 
 
 # The events.

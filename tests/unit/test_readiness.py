@@ -7,15 +7,16 @@ from dataclasses import replace
 import pytest
 
 from failoverd.core.judged import Verdict
-from failoverd.core.memory import Calibration
-from failoverd.core.model import NodeName, Outcome, WallTime
+from failoverd.core.memory import Calibration, Memory
+from failoverd.core.model import ClusterView, NodeName, Outcome, WallTime
 from failoverd.core.objectives import Backlog, Means, RungMeans, objectives
 from failoverd.core.policy import DeadManPolicy, Mode, NodePolicy, TargetName, TargetPolicy
-from failoverd.core.readiness import NAMES, failing, readiness
+from failoverd.core.readiness import NAMES, failing, pasted, readiness
 from failoverd.core.replication import Receiver, Sender, Slot
 from failoverd.core.survey import (
     PRIVILEGES,
     HostStanding,
+    Login,
     OwnStanding,
     Reader,
     RungTrial,
@@ -221,6 +222,21 @@ def target(outcome, *points_at):
     return whole(targets={name: report})
 
 
+def stop_alone(change):
+    """No rung of the ladder but the first."""
+    return lambda s: change(replace(s, rungs=(), means=Means((RungMeans("stop"),))))
+
+
+def known_as(change):
+    """And failoverd's own key can be read."""
+    login = Login("postgres", "/etc/known", "ssh-ed25519 AAAA")
+    return lambda s: replace(change(s), logins={PG1: login})
+
+
+NO_ENTRY = (
+    'no pg_hba.conf entry for host "192.0.2.1", user "failoverd", database "postgres", no'
+    " encryption (28000)"
+)
 FAIL, WARN, UNKNOWN = Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN
 STALE = Sender("cdc", "198.51.100.7", "streaming", "async", None)
 NAMELESS = Receiver("waiting", "192.0.2.11", 5432, 0.1)
@@ -229,12 +245,24 @@ LONG = Reader(4711, "report", "psql", 1200.0)
 
 BROKEN = [
     # name, what is broken, verdict, in its sentence, in its fix
-    ("sql", no_server(PG1, Outcome.REFUSED), FAIL, "refused", "pg_hba.conf"),
+    ("sql", no_server(PG1, Outcome.REFUSED), FAIL, "refused",
+     "systemctl start postgresql   # on pg1 as root"),
+    ("sql", no_server(PG1, Outcome.MISCONFIGURED, NO_ENTRY), FAIL, "no pg_hba.conf entry",
+     "echo 'host postgres failoverd 192.0.2.1/32 scram-sha-256' >>"),
+    ("sql", no_server(PG1, Outcome.MISCONFIGURED, NO_ENTRY.replace("192.0.2.1", "2001:db8::1")),
+     FAIL, "no pg_hba.conf entry", "2001:db8::1/128"),
+    ("sql", no_server(PG1, Outcome.MISCONFIGURED, "password authentication failed (28P01)"), FAIL,
+     "28P01", "failoverd grants --password-file"),
     ("sql", no_server(PG2, Outcome.OUR_FAULT, "no such file"), FAIL, "no such file", "own host"),
     ("ssh_host_key", no_host(PG1, Outcome.MISCONFIGURED, "host key not verifiable"), FAIL,
      "known_hosts", "ssh-keyscan 192.0.2.11"),
+    ("ssh_host_key", known_as(no_host(PG1, Outcome.MISCONFIGURED, "host key not verifiable")), FAIL,
+     "known_hosts", "ssh-keyscan 192.0.2.11 >> /etc/known"),
     ("ssh_login", no_host(PG1, Outcome.MISCONFIGURED, "no login"), FAIL, "no login", "ssh-copy-id"),
-    ("ssh_login", no_host(PG2, Outcome.TIMED_OUT, ""), FAIL, "timed_out", "ssh-copy-id"),
+    ("ssh_login", known_as(no_host(PG1, Outcome.MISCONFIGURED, "no login")), FAIL, "no login",
+     '"ssh-ed25519 AAAA" >> ~/.ssh/authorized_keys\'   # on pg1 as root'),
+    ("ssh_login", no_host(PG1, Outcome.REJECTED, "no data directory"), FAIL, "no data", "data_dir"),
+    ("ssh_login", no_host(PG2, Outcome.TIMED_OUT, ""), FAIL, "timed_out", "systemctl start ssh"),
     ("sudo", no_host(PG1, Outcome.MISCONFIGURED, "sudo: a password is required"), FAIL,
      "become", "sudoers"),
     ("sudo", of_host(PG1, owns_data=False), FAIL, "not the owner", "ssh.user"),
@@ -316,6 +344,8 @@ BROKEN = [
     ("failover_possible", whole(obstacles=("cooldown for another 60 s",)), FAIL, "cooldown",
      "failoverd status"),
     ("fence_rungs", whole(rungs=(TOLD_NOT,)), WARN, "Connection timed out", "action=status"),
+    ("fence_rungs", stop_alone(no_host(PG1, Outcome.TIMED_OUT, "")), FAIL,
+     "its host does not answer", "see ssh_login and identity"),
     ("fence_rungs",
      lambda s: no_host(PG1, Outcome.TIMED_OUT, "")(replace(s, rungs=(TOLD_NOT,))), FAIL,
      "no rung of its ladder works", "action=status"),
@@ -367,6 +397,27 @@ def test_what_could_not_be_looked_at_is_not_known_and_not_well():
     assert found.verdict is UNKNOWN
     assert "durability" not in failing(readiness(survey))
     assert "sql" in failing(readiness(survey))
+
+
+def test_where_no_server_answers_nobody_knows_who_takes_writes():
+    nothing = whole(view=ClusterView({}), memory=Memory())(healthy())
+    (found,) = checks_of(nothing, "one_primary")
+    assert found.verdict is UNKNOWN
+    (possible,) = checks_of(
+        replace(nothing, obstacles=("no primary is known",)), "failover_possible"
+    )
+    assert (possible.verdict, possible.fix) == (
+        FAIL,
+        "mend what fails of the servers first: see sql",
+    )
+
+
+def test_a_fix_says_where_it_is_pasted_and_as_whom():
+    assert pasted("on pg1: psql -c 'x'   # then restart it") == (
+        "psql -c 'x'   # on pg1 as postgres, then restart it"
+    )
+    assert pasted("on pg2: apt-get install it") == "apt-get install it   # on pg2 as root"
+    assert pasted("failoverd status") == "failoverd status"
 
 
 def test_a_broken_standby_is_a_warning_where_another_could_take_over():

@@ -19,12 +19,16 @@ def one_primary(s: Survey) -> Judged | None:
         return fine(said)
     if not writable and s.primary is not None and s.report(s.primary).server is None:
         return untold("the primary does not answer")
+    if not writable and all(s.report(node).server is None for node in s.policy.nodes):
+        return untold("no server answers")
     return fault(said, "exactly one node must be the primary: docs/recover.md")
 
 
 def failover_possible(s: Survey) -> Judged | None:
     if not s.obstacles:
         return fine("somebody could take over this second")
+    if s.primary is None:
+        return fault("; ".join(s.obstacles), "mend what fails of the servers first: see sql")
     return fault("; ".join(s.obstacles), "failoverd status says what stands in the way")
 
 
@@ -59,8 +63,10 @@ def fence_rungs(s: Survey, node: NodeName) -> Judged | None:
         return fine("; ".join(f"{one.rung}: {one.sentence}" for one in trials))
     told = "; ".join(f"{one.rung}: {one.sentence}" for one in failed)
     fix = (
-        f"see ssh_login; try {failed[-1].rung} by hand with action=status (docs/fencing.md), and"
-        " correct fencing.ladder or the node's agent"
+        "mend what fails of that host first: see ssh_login and identity"
+        if failed[-1].rung == "stop"
+        else f"try {failed[-1].rung} by hand with action=status (docs/fencing.md), and correct"
+        " fencing.ladder or the node's agent"
     )
     if len(failed) < len(trials):
         return worry(f"a rung of its ladder does not work ({told})", fix)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from failoverd.core.checks.row import OfHost, OfNode, OfServer, Row
 from failoverd.core.judged import Judged, fault, fine, untold, worry
 from failoverd.core.model import Look, NodeName, Outcome
@@ -23,12 +25,32 @@ def sql(s: Survey, node: NodeName) -> Judged | None:
         return untold("SQL was not asked yet")
     if look.outcome is Outcome.OUR_FAULT:
         return fault(said, OURS)
-    host = s.policy.nodes[node]
-    return fault(
-        said,
-        f"start the server of {node} (on {host.host}:{host.port}), let the role in by its"
-        " pg_hba.conf, and make it with: failoverd grants | psql",
-    )
+    return fault(said, _sql_fix(s, node, look))
+
+
+_NO_ENTRY = re.compile(
+    r'no pg_hba\.conf entry for host "([^"]+)", user "([^"]+)", database "([^"]+)"'
+)
+
+
+def _sql_fix(s: Survey, node: NodeName, look: Look) -> str:
+    """By what the server, or nobody, has answered."""
+    refused = _NO_ENTRY.search(look.detail)
+    if refused is not None:
+        address, user, database = refused.groups()
+        width = 128 if ":" in address else 32
+        return (
+            f"on {node}: echo 'host {database} {user} {address}/{width} scram-sha-256' >>"
+            " \"$(psql -Atc 'show hba_file')\" && psql -c 'select pg_reload_conf()'"
+        )
+    if look.outcome is Outcome.MISCONFIGURED:
+        primary = s.primary or "the primary"
+        return (
+            "failoverd grants --password-file /etc/failoverd/password   # and what it prints, into"
+            f" psql on {primary}; see also the section sql, and pg_hba.conf of {node}"
+        )
+    named = s.policy.nodes[node]
+    return f"on {node}: systemctl start postgresql   # it must answer on {named.host}:{named.port}"
 
 
 def _host_key_refused(look: Look) -> bool:
@@ -42,10 +64,11 @@ def _sudo_refused(look: Look) -> bool:
 def ssh_host_key(s: Survey, node: NodeName) -> Judged | None:
     look = s.host_look(node)
     if _host_key_refused(look):
-        host = s.policy.nodes[node].host
+        host, login = s.policy.nodes[node].host, s.logins.get(node)
+        known = "/etc/failoverd/known_hosts" if login is None else login.known_hosts
         return fault(
             f"its host key is not the one in known_hosts: {look.detail}",
-            f"ssh-keyscan {host} >> /etc/failoverd/known_hosts   # once compared, on its console",
+            f"ssh-keyscan {host} >> {known}   # once compared, on its console",
         )
     return fine("its host key is the known one") if look.ok else untold("nobody logged in")
 
@@ -59,11 +82,21 @@ def ssh_login(s: Survey, node: NodeName) -> Judged | None:
     said = f"host: {look.outcome} {look.detail}".rstrip()
     if look.outcome is Outcome.OUR_FAULT:
         return fault(said, OURS)
-    host = s.policy.nodes[node].host
-    return fault(
-        said,
-        f"ssh-copy-id -i /etc/failoverd/id_ed25519.pub postgres@{host}   # ssh.key_file, ssh.user;"
-        " see that bin_dir and data_dir are right",
+    return fault(said, _login_fix(s, node, look))
+
+
+def _login_fix(s: Survey, node: NodeName, look: Look) -> str:
+    """By what the host, or nobody, has answered."""
+    host, login = s.policy.nodes[node].host, s.logins.get(node)
+    if look.outcome is Outcome.REJECTED:
+        return f"set postgres.data_dir and postgres.bin_dir of {node} to what is there"
+    if look.outcome is not Outcome.MISCONFIGURED:
+        return f"on {node}: systemctl start ssh   # it must answer on {host}, also to failoverd"
+    if login is None or not login.public_key:
+        return f"ssh-copy-id -i /etc/failoverd/id_ed25519.pub postgres@{host}   # ssh.key_file"
+    return (
+        f"on {node}: su {login.user} -s /bin/sh -c 'umask 077; mkdir -p ~/.ssh; echo"
+        f' "{login.public_key}" >> ~/.ssh/authorized_keys\''
     )
 
 
@@ -198,7 +231,7 @@ ROWS: tuple[Row, ...] = (
     OfNode("ssh_host_key", "The host key is the one in `known_hosts`: else another may answer.",
            "Compare the key, then `ssh-keyscan HOST >> known_hosts`.", ssh_host_key),
     OfNode("ssh_login", "The key logs in, and the host program runs there.",
-           "`ssh-copy-id`; right `bin_dir` and `data_dir`.", ssh_login),
+           "The key in `authorized_keys`; right `bin_dir` and `data_dir`.", ssh_login),
     OfNode("sudo", "Whoever logs in is the owner of the data directory, by `become` where need be,"
            " and may stop the systemd unit.", "A line in `/etc/sudoers.d`.", sudo),
     OfNode("identity", "SQL and host see the same server, of this cluster: without that no silence"
