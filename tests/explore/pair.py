@@ -25,24 +25,11 @@ from time import perf_counter
 from failoverd.core.effects import Effect, Equip, ReadSettings, Redirect, Salvage
 from failoverd.core.policy import Policy
 from failoverd.core.states import State
-from tests.explore.explorer import (
-    LONG,
-    Broken,
-    Budget,
-    Node,
-    faults,
-    first,
-    first_in_line,
-    invariants,
-    key,
-    kills,
-    orders,
-    policy_of,
-    replies,
-    stale,
-    tick,
-)
-from tests.explore.world import World
+from tests.explore.moves import faults, kills, orders, replies
+from tests.explore.node import LONG, Budget, Node, first, first_in_line, stale, tick
+from tests.explore.rules import Broken, invariants
+from tests.explore.same import key
+from tests.explore.world import World, policy_of
 
 PATIENCE_S = 1.0
 PRIVATE = (ReadSettings, Redirect, Equip)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from failoverd.core.policy import DeadManPolicy, Mode, Policy
-from tests.explore.explorer import WAY, Budget, policy_of
+from tests.explore.node import Budget
+from tests.explore.world import WAY, policy_of
 
 ORDERS = frozenset
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
+import typing
 
 import pytest
 
+from failoverd.core.effects import Effect
 from failoverd.core.machine import transitions
 from failoverd.core.policy import Mode
 from failoverd.core.states import Blocked, BlockReason, Paused, State, Watching, name_of
-from tests.explore.explorer import (
-    Findings,
-    explore,
-    healed,
-    in_order,
-    invariants,
-    settles,
-)
+from tests.explore.acts import AT_A_TIME, BESIDE_HOSTS, BY_THEMSELVES, NOT_OF_THIS_WORLD, ON_HOSTS
+from tests.explore.explorer import Findings, explore
+from tests.explore.rules import healed, in_order, invariants, settles
 from tests.explore.scenarios import SCENARIOS
 
 
@@ -53,6 +50,12 @@ def test_no_rule_is_broken_and_what_is_healed_ends_well(name):
                 assert not end.world.writable()
             case _:
                 assert by_hand or scenario.mode is not Mode.AUTOMATIC, end
+
+
+def test_every_effect_of_the_core_has_its_act_in_this_world():
+    known = {*BESIDE_HOSTS, *ON_HOSTS, *AT_A_TIME, *BY_THEMSELVES, *NOT_OF_THIS_WORLD}
+    missing = [e.__name__ for e in typing.get_args(Effect) if e not in known]
+    assert missing == [], "say in tests/explore/acts.py what they do"
 
 
 @pytest.mark.timeout(1200)  # whichever runs first explores every world

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.explore.explorer import Budget, policy_of
+from tests.explore.node import Budget
 from tests.explore.pair import explore
+from tests.explore.world import policy_of
 
 CRASH = Budget(crashes=1)
 ORDER = Budget(orders=frozenset({"failover"}))

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from tests.explore.explorer import explore as explored
-from tests.explore.explorer import healed, in_order, settles
-from tests.explore.explorer import invariants as explored_invariants
+from tests.explore.rules import healed, in_order, settles
+from tests.explore.rules import invariants as explored_invariants
 from tests.explore.scenarios import SCENARIOS, Scenario
 from tests.sim.one_rule import one_rule
 from tests.sim.scenarios import plan, scenarios

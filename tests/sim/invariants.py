@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from failoverd.core.effects import Promote, StopMode
 from failoverd.core.events import OperatorAcknowledges, OperatorFailover, Trigger
-from failoverd.core.incident import loss_of
 from failoverd.core.machine import asks
-from failoverd.core.model import SILENT, ClusterView, Instant, NodeName, Outcome, ProofKind
+from failoverd.core.model import SILENT, ClusterView, Instant, NodeName, Outcome
 from failoverd.core.policy import Choice, Mode
 from failoverd.core.restart import restored
 from failoverd.core.situation import Machine
@@ -20,16 +19,17 @@ from failoverd.daemon.course import Ask, Saw
 from failoverd.observability.metrics import Metrics
 from failoverd.record.codec import loads
 from tests.sim.beliefs import Beliefs
+from tests.sim.candidates import fits
 from tests.sim.daemon import Daemon
 from tests.sim.host_program import Act
-from tests.sim.postgres import RECORD_BYTES, Server
+from tests.sim.losses import Losses
+from tests.sim.postgres import Server
 from tests.sim.reach import connect_outcome
 from tests.sim.world import Acknowledged, World
 
 SAMPLE_S = 0.1
 HEARD_S = 3.0
 """After it has spoken for that long a daemon has heard it."""
-WELL = ("healthy", "read_only", "sync_blocked")
 
 
 class Broken(AssertionError):  # noqa: N818 - what happened
@@ -55,10 +55,7 @@ class Invariants:
         self.known: dict[str, Known] = {}
         self.promoted: NodeName | None = None
         """By a daemon, and the last one."""
-        self.whole: dict[NodeName, bool] = {}
-        """By candidate: whether it held all that was on the old primary's disk."""
-        self.lost: dict[NodeName, tuple[int, list[int]]] = {}
-        """By candidate: bytes and acknowledged commits that its promotion lost."""
+        self.losses = Losses(world, self.fail)
         self.silent_at: dict[tuple[str, NodeName], float] = {}
         self.spoke_at: dict[tuple[str, NodeName], float] = {}
         self.died_at: dict[NodeName, float] = {}
@@ -164,56 +161,17 @@ class Invariants:
         old = next((d.machine.memory.primary for d in self.daemons
                     if d.name == server.promoted_by and d.alive), None)  # fmt: skip
         if old is not None and old != server.name:
-            left = self.world.server(old)
-            self.lost[server.name] = self._lost(left, server)
-            self.whole[server.name] = left.wal == server.wal[: len(left.wal)]
+            self.losses.promoted(self.world.server(old), server)
         self.promoted = server.name
         self.failovers += 1
-
-    def _lost(self, old: Server, new: Server) -> tuple[int, list[int]]:
-        same = 0
-        for a, b in zip(old.wal, new.wal, strict=False):
-            if a != b:
-                break
-            same += 1
-        lost = {one for one in old.wal[same:] if one > 0}
-        told = [a.number for a in self.world.acknowledged if a.number in lost]
-        return len(lost) * RECORD_BYTES, told
 
     def _asked(self, server: Server, effect: Promote, d: Daemon) -> None:
         writers = self._writers(server)
         if writers:
             self.fail(f"{d.name} asks {server.name} to promote, and {writers} can take commits")
-        if d.policy.nodes[server.name].never:
-            self.fail(f"{server.name} is never to be a candidate, and is asked to promote")
-        if server.name not in d.machine.frozen and not d.restarts:
-            self.fail(f"{server.name} was not frozen, and is asked to promote")
-        primary = d.machine.memory.primary
-        if primary is not None and primary != server.name:
-            timeline = self.world.server(primary).timeline
-            if server.timeline < timeline and not self.world.hands:
-                self.fail(
-                    f"{server.name} on timeline {server.timeline} is asked to follow {timeline}"
-                )
-        if primary is not None and server.connections < self.world.server(primary).connections:
-            self.fail(f"{server.name} is asked to promote, and its settings would stop it")
-        if server.system != d.machine.memory.system_identifier:
-            self.fail(f"{server.name} of another cluster is asked to promote")
-        incident = d.machine.incident
-        if incident is not None and incident.wanted not in (None, server.name):
-            self.fail(f"{incident.wanted} was asked for, {server.name} is asked to promote")
-        if incident is None or incident.wanted is None:
-            for name, frozen in d.machine.frozen.items():
-                other = self.world.server(name)
-                fit = other.timeline == server.timeline and other.recovery
-                able = not d.policy.nodes[name].never
-                if (
-                    fit
-                    and able
-                    and frozen.position > effect.position
-                    and name not in d.machine.asked
-                ):
-                    self.fail(f"{server.name} is asked to promote, and {name} holds more")
+        wrong = fits(self.world, server, effect, d)
+        if wrong is not None:
+            self.fail(wrong)
 
     def _stopping(self, server: Server, act: Act) -> None:
         """An automatic fence: never of what is well, never of what others hear (rule 4)."""
@@ -394,44 +352,8 @@ class Invariants:
             return
         if server.recovery or not server.may_commit():
             self.fail(f"{candidate} is confirmed, and takes no commits")
-        self._promises_kept(d, before, server)
-        loss = loss_of(before, after)
-        if loss is None or candidate not in self.lost:
-            return
-        lost, told = self.lost[candidate]
-        sentence = loss.sentence
-        if sentence.startswith(("unknown", "no commit that")):
-            return
-        if loss.nothing and not self.whole[candidate]:
-            self.fail(f"{candidate}: nothing is said to be missing, and the last record is")
-        if loss.proven and lost:
-            self.fail(f"{candidate}: nothing is said to be lost, and {lost} bytes are")
-        # An estimate goes by the fastest round: within one an application may be faster for once.
-        burst = 0 if loss.proven else RECORD_BYTES
-        if loss.lost_bytes + burst < lost:
-            self.fail(f"{candidate}: {loss.lost_bytes} bytes are said to be lost, and {lost} are")
-        accepted = incident is not None and incident.accept_loss_bytes is not None
-        if loss.lost_bytes > d.policy.max_data_loss_bytes and not accepted:
-            self.fail(f"{candidate}: {loss.sentence}; that is more than max_data_loss")
-        well = incident is not None and incident.diagnosis in WELL and not accepted
-        if told and well and before.state.proof.kind is ProofKind.STOPPED:
-            self.fail(f"{candidate}: it was well, and was given up at the loss of {told}")
-        if told and d.policy.max_data_loss_bytes == 0 and not accepted:
-            self.fail(f"{candidate}: commits are lost, and max_data_loss is 0: {told}")
-
-    def _promises_kept(self, d: Daemon, m: Machine, server: Server) -> None:
-        promise = m.memory.promise
-        if promise is None or promise.void:
-            return
-        names = {promise.standby_names, "" if promise.kept is None else promise.kept.standby_names}
-        held = set(server.wal)
-        for told in self.world.acknowledged:
-            seen = told.setting in names and told.at - told.promised_since > 3.0
-            if told.synchronous and seen and told.number not in held:
-                self.fail(
-                    f"{server.name} is confirmed without commit {told.number}, which {told.node}"
-                    f" acknowledged at {told.at:.2f} s under {told.setting}"
-                )
+        self.losses.promises_kept(d, before, server)
+        self.losses.said(d, before, after)
 
 
 __all__ = ["Broken", "Invariants", "OperatorFailover"]
