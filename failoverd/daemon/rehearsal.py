@@ -26,7 +26,7 @@ from failoverd.core.situation import Machine
 from failoverd.core.states import Incident
 from failoverd.effect.confirm import DEFAULT_WRITE, LOCAL_WRITE, PRIMARY
 from failoverd.effect.equip import CHECKPOINT
-from failoverd.effect.promote import GUARDED
+from failoverd.effect.promote import EXPIRES, GUARDED
 from failoverd.effect.synchronous import SETTING
 from failoverd.effect.world import Node
 
@@ -102,6 +102,7 @@ def _steps(
         GUARDED.replace("$1", f"'{m.memory.system_identifier}'")
         .replace("$2", f"'{election.position}'")
         .replace("$3", f"'{slot}'")
+        .replace("$4", f"({EXPIRES})")
     )
     yield Rehearsed("promote", new, "asked until it is out of recovery", (*emptied, asked))
     seen = tuple(_one_line(statement) for statement in (PRIMARY, LOCAL_WRITE, DEFAULT_WRITE))

@@ -30,13 +30,15 @@ from failoverd.core.effects import (
     Unfence,
     Unguard,
 )
-from failoverd.core.events import Result
+from failoverd.core.events import EffectFailed, Result
+from failoverd.core.model import Evidence
 from failoverd.effect.confirm import confirm
 from failoverd.effect.dead_man import watch_over
 from failoverd.effect.divergence import measure_divergence
 from failoverd.effect.equip import equip
 from failoverd.effect.fence.ladder import fence
 from failoverd.effect.freeze import freeze, read_settings, thaw
+from failoverd.effect.held_host import held_back
 from failoverd.effect.keep_down import keep_down
 from failoverd.effect.measure import measure
 from failoverd.effect.promote import promote
@@ -48,11 +50,17 @@ from failoverd.effect.retire import retire
 from failoverd.effect.salvage import salvage
 from failoverd.effect.synchronous import set_synchronous
 from failoverd.effect.unfence import unfence, unguard
-from failoverd.effect.world import World
+from failoverd.effect.world import NOT_LEADING, World
 
 
 async def perform(effect: Effect, world: World) -> Result:
-    """What was asked for with its proof, or why not."""
+    """What was asked for with its proof, or why not. Nothing without the leadership."""
+    if not world.may_act():
+        return EffectFailed("not_leading", Evidence(NOT_LEADING))
+    return await _performed(effect, held_back(world))
+
+
+async def _performed(effect: Effect, world: World) -> Result:
     match effect:
         case Fence():
             return await fence(effect, world)

@@ -11,12 +11,23 @@ import asyncio
 
 from failoverd.core.effects import Promote
 from failoverd.core.events import REPLAYING, EffectFailed, Promoted, StillAlive
+from failoverd.core.leadership import frozen_slot
 from failoverd.core.model import PROOF_LIFETIME_S, Look, Outcome, ProofKind
 from failoverd.effect.fence.power_off import still_off
 from failoverd.effect.last_look import ROLE, serves
 from failoverd.effect.readers import Readers
 from failoverd.effect.synchronous import put
-from failoverd.effect.world import Node, Runs, World, act, clock_in, look, open_session, why
+from failoverd.effect.world import (
+    NOT_LEADING,
+    Node,
+    Runs,
+    World,
+    act,
+    clock_in,
+    look,
+    open_session,
+    why,
+)
 from failoverd.transport.postgres import SqlSession
 
 LOOK_EVERY_S = 0.005
@@ -35,8 +46,14 @@ select pg_is_in_recovery() as in_recovery,
              and greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) >= $2::text::pg_lsn
              and current_setting('primary_slot_name') = $3
              and not exists (select from pg_stat_wal_receiver)
-            then pg_promote(false) end as asked
+             and extract(epoch from clock_timestamp()) < $4::float8
+            then pg_promote(false) end as asked,
+       extract(epoch from clock_timestamp()) >= $4::float8 as late
 """
+EXPIRES = "select extract(epoch from clock_timestamp() + interval '2 s')::float8 as at"
+"""By the server's own clock, as every act (ACT_LIFETIME_S): what is held up on its way does
+nothing."""
+READ_CLOCK_EVERY_S = 0.5
 
 
 async def promote(effect: Promote, world: World) -> Promoted | StillAlive | EffectFailed:
@@ -93,16 +110,24 @@ async def _ask_until_promoted(
     arguments = (
         world.memory.system_identifier,
         str(effect.position),
-        f"failoverd_frozen_{effect.epoch}",
+        frozen_slot(effect.epoch, world.owner),
     )
     accepted = False
+    expiry = _Expiry(session, world)
     readers = Readers()
     if effect.synchronous is not None:
         await _name_standbys(effect, world, node, session, runs)
     while world.monotonic() < deadline:
-        answer = await session.row(GUARDED, *arguments, timeout_s=world.poll_timeout_s)
+        expires_at = await expiry.of_now()
+        if not world.may_act():
+            return EffectFailed("not_leading", runs.evidence(NOT_LEADING))
+        asked = (*arguments, expires_at)
+        answer = await session.row(GUARDED, *asked, timeout_s=world.poll_timeout_s)
         if answer.ok and not answer.row["in_recovery"]:
             return _promoted(node, runs, began, answer.look)
+        if answer.ok and answer.row["late"] and answer.row["asked"] is None:
+            expiry.forget()
+            continue
         if answer.look.outcome is Outcome.MISCONFIGURED and MAY_NOT in answer.look.detail:
             if not accepted:
                 runs.add_sql(node.name, "pg_promote", answer.look)
@@ -123,6 +148,27 @@ async def _ask_until_promoted(
             return _promoted(node, runs, began, answer.look)
         await readers.end(effect, world, node, session, runs)
     return await _pending(world, node, session, runs)
+
+
+class _Expiry:
+    """When what is asked now expires, by the clock of the server that is asked."""
+
+    def __init__(self, session: SqlSession, world: World) -> None:
+        self._session = session
+        self._world = world
+        self._read_at: float | None = None
+        self._expires_at = 0.0
+
+    async def of_now(self) -> float:
+        """Of a look of the last 0.5 s. Where the clock cannot be read it has expired."""
+        now = self._world.monotonic()
+        if self._read_at is None or now - self._read_at > READ_CLOCK_EVERY_S:
+            told = await self._session.row(EXPIRES, timeout_s=self._world.poll_timeout_s)
+            self._read_at, self._expires_at = now, told.row["at"] if told.ok else 0.0
+        return self._expires_at
+
+    def forget(self) -> None:
+        self._read_at = None
 
 
 NAMES = "select current_setting('synchronous_standby_names') as names"

@@ -11,7 +11,7 @@ import base64
 from failoverd.core.effects import SetSynchronous
 from failoverd.core.events import EffectFailed, SynchronousSet
 from failoverd.core.model import Epoch
-from failoverd.effect.world import Node, Runs, World, act_now, open_session, why
+from failoverd.effect.world import NOT_LEADING, Node, Runs, World, act_now, open_session, why
 from failoverd.transport.postgres import SqlSession
 
 SETTING = "synchronous_standby_names"
@@ -38,6 +38,8 @@ async def put(
     names: str, epoch: Epoch, world: World, node: Node, session: SqlSession, runs: Runs
 ) -> str | None:
     """None once it is written and reloaded; else why not."""
+    if not world.may_act():
+        return NOT_LEADING
     statement = f"alter system set {SETTING} = {quoted(names)}"
     by_role = await session.row(statement, timeout_s=world.poll_timeout_s)
     runs.add_sql(node.name, statement, by_role.look, "done")

@@ -34,6 +34,7 @@ ACT_LIFETIME_S = 2.0
 JUST_NOW_S = 0.5
 """A look no older than this need not be made again before an act."""
 LOOK_LIMIT_S = 5.0
+NOT_LEADING = "this daemon does not hold the leadership any more: nothing was done"
 EXIT_STALE_EPOCH = 14
 EXIT_EXPIRED = 15
 
@@ -94,6 +95,8 @@ class World:
         default_factory=dict[tuple[NodeName, Epoch], Instant]
     )
     """By `boottime`, when a freeze was answered that nobody has undone since."""
+    may_act: Callable[[], bool] = lambda: True
+    """Whether this daemon holds the leadership now: asked right before each act."""
 
     def just_seen(self, node: NodeName) -> HostFacts | None:
         """What the latest round of looks saw on its host, if that is not older than 0.5 s."""

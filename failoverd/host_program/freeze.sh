@@ -3,7 +3,8 @@
 # first and put back last, so that a freeze cut off half way can be told, and undone.
 
 freeze_statements() {
-	frozen="failoverd_frozen_$FD_epoch"
+	name_frozen_slot
+	frozen=$FROZEN_SLOT
 	waiting="exists (select from pg_stat_wal_receiver)
 		or current_setting('primary_conninfo') <> '' or current_setting('primary_slot_name') <> '$frozen'"
 	printf '%s\n' 'select not pg_is_in_recovery() as primary \gset' \

@@ -14,7 +14,8 @@ verb_end_readers() {
 # Ask for the promotion by pg_ctl, where the SQL role may not call pg_promote.
 verb_promote() {
 	may_act
-	allowed=$(echo "select pg_is_in_recovery() and current_setting('primary_slot_name') = 'failoverd_frozen_$FD_epoch'" | sql) ||
+	name_frozen_slot
+	allowed=$(echo "select pg_is_in_recovery() and current_setting('primary_slot_name') = '$FROZEN_SLOT'" | sql) ||
 		finish "$EXIT_NOT_DONE" not_promoted "$(complaint "$allowed")"
 	[ "$allowed" = t ] || finish "$EXIT_NOT_DONE" not_promoted "it is not a standby frozen for epoch $FD_epoch"
 	# shellcheck disable=SC2086 # a prefix of words

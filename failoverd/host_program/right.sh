@@ -22,6 +22,28 @@ take_lock() {
 	flock -w 2 9 || finish "$EXIT_NOT_DONE" busy "another act on $DATA is under way"
 }
 
+# An owner is a daemon, GROUP, or the holder of a lease, GROUP.TERM: TERM_OF is its term.
+term_of() {
+	TERM_OF=${1##*.}
+	case $1 in *.*) is_number "$TERM_OF" || TERM_OF=0 ;; *) TERM_OF=0 ;; esac
+}
+
+# outranks OWNER OTHER: of the same group, and by a later term. Terms have up to 18 digits.
+outranks() {
+	[ "${1%%.*}" = "${2%%.*}" ] || return 1
+	term_of "$2"
+	other=$TERM_OF
+	term_of "$1"
+	[ "$TERM_OF" -gt "$other" ]
+}
+
+# What a frozen standby of this epoch and owner is told by.
+name_frozen_slot() {
+	FROZEN_SLOT=failoverd_frozen_$FD_epoch
+	term_of "$FD_owner"
+	[ "$TERM_OF" -eq 0 ] || FROZEN_SLOT=${FROZEN_SLOT}_$TERM_OF
+}
+
 # SEEN_EPOCH: the highest that this host has acted for; what cannot be read is not 0. SEEN_OWNER:
 # the daemon that it belongs to, for two that know nothing of each other may count alike.
 read_epoch() {
@@ -43,16 +65,20 @@ read_epoch_in() {
 		return 0
 	fi
 	is_number "$epoch" || cannot "$1 is not readable, or holds no number"
-	[ "$epoch" -lt "$SEEN_EPOCH" ] || SEEN_EPOCH=$epoch SEEN_OWNER=$owner
+	[ "$epoch" -ge "$SEEN_EPOCH" ] || return 0
+	if [ "$epoch" -gt "$SEEN_EPOCH" ] || ! outranks "$SEEN_OWNER" "$owner"; then
+		SEEN_EPOCH=$epoch SEEN_OWNER=$owner
+	fi
 }
 
-# Refuse an older epoch; keep a newer one, on disk, outside the data directory.
+# Refuse an older epoch, and an older term of the same one; keep a newer one, on disk, outside the
+# data directory.
 take_epoch() {
 	is_number "$FD_epoch" || finish "$EXIT_STALE_EPOCH" stale_epoch "no epoch was given"
 	read_epoch
 	[ "$FD_epoch" -ge "$SEEN_EPOCH" ] ||
 		finish "$EXIT_STALE_EPOCH" stale_epoch "epoch $FD_epoch is older than $SEEN_EPOCH, which this host has seen"
-	if [ "$FD_epoch" -eq "$SEEN_EPOCH" ]; then
+	if [ "$FD_epoch" -eq "$SEEN_EPOCH" ] && ! outranks "$FD_owner" "$SEEN_OWNER"; then
 		[ -z "$SEEN_OWNER" ] || [ "$SEEN_OWNER" = "$FD_owner" ] ||
 			finish "$EXIT_STALE_EPOCH" stale_epoch "epoch $FD_epoch was taken on this host by another daemon"
 		return 0

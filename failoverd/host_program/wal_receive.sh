@@ -3,7 +3,8 @@ EXIT_NO_SEGMENT=19
 
 # Nobody but us may write WAL there, and nobody else may have taken the standby over.
 may_receive() {
-	said=$(echo "select pg_is_in_recovery() and current_setting('primary_slot_name') = 'failoverd_frozen_$FD_epoch'
+	name_frozen_slot
+	said=$(echo "select pg_is_in_recovery() and current_setting('primary_slot_name') = '$FROZEN_SLOT'
 		and not exists (select from pg_stat_wal_receiver)" | sql) || REFUSED=$(complaint "$said")
 	[ -n "$REFUSED" ] || [ "$said" = t ] ||
 		REFUSED="it is not in recovery, not frozen for epoch $FD_epoch, or receives WAL from somebody"

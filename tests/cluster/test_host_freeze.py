@@ -69,6 +69,9 @@ async def test_a_frozen_standby_stands_still_and_a_thawed_one_streams_again(pair
 
     again = await asked.act("freeze")
     assert again.field("position") == frozen.field("position")
+    taken_up = await asked.act("freeze", owner="test.9")
+    assert taken_up.field("position") == frozen.field("position")
+    assert postgres.sql(standby, shown) == "0|0||failoverd_frozen_7_9"
     unknown = await asked.act("settings")
     assert (unknown.exit_status, unknown.field("already_frozen")) == (11, "yes")
 

@@ -249,6 +249,24 @@ async def test_the_epoch_of_another_daemon_is_refused_even_where_the_number_is_t
     assert (await asked.act("guard", epoch="10", owner="other")).done
 
 
+async def test_an_incident_is_taken_up_under_its_number_by_the_next_holder_of_the_lease(primary):
+    asked = ask_about(primary)
+    assert (await asked.act("guard", epoch="9", owner="c0ffee.7")).done
+    assert (await asked.act("guard", epoch="9", owner="c0ffee.1000000000001")).done
+    for earlier in ("c0ffee.7", "c0ffee.8", "c0ffee", "decade.1000000000002"):
+        refused = await asked.act("guard", epoch="9", owner=earlier)
+        assert (refused.exit_status, refused.field("verdict")) == (14, "stale_epoch"), earlier
+    assert (await asked.act("guard", epoch="9", owner="c0ffee.1000000000001")).done
+
+
+async def test_a_daemon_that_was_alone_hands_its_epoch_on_to_those_that_share_a_lease(primary):
+    asked = ask_about(primary)
+    assert (await asked.act("guard", epoch="9", owner="c0ffee")).done
+    assert (await asked.act("guard", epoch="9", owner="c0ffee.7")).done
+    refused = await asked.act("guard", epoch="9", owner="c0ffee")
+    assert refused.field("verdict") == "stale_epoch"
+
+
 async def test_an_epoch_that_cannot_be_read_is_not_taken_for_none(primary):
     asked = ask_about(primary)
     await asked.act("unguard", epoch="9")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from failoverd.core.arming import is_life
 from failoverd.core.dead_man import HOLD_MARGIN_S, ArmedFor, DeadMan, Window, window
 from failoverd.core.effects import Fence, StopMode
+from failoverd.core.leadership import frozen_slot
 from failoverd.core.model import ControlState, Evidence, FenceProof, Instant, NodeName, ProofKind
 from failoverd.effect.fence.contradiction import contradiction
 from failoverd.effect.fence.verdict import Alive, Goes, NoProof
@@ -88,7 +89,7 @@ async def _frozen(
 
 async def _moving(dead_man: DeadMan, effect: Fence, world: World, runs: Runs) -> str:
     """Who could still answer; empty: every named standby is reached and frozen by us."""
-    slot = f"failoverd_frozen_{effect.epoch}"
+    slot = frozen_slot(effect.epoch, world.owner)
     nodes = [world.nodes[name] for name in sorted(dead_man.standbys) if name in world.nodes]
     gone = sorted(dead_man.standbys - world.nodes.keys())
     if gone:

@@ -16,7 +16,7 @@ from failoverd.effect.fence.stop import stop
 from failoverd.effect.fence.verdict import Alive, Goes, NoProof
 from failoverd.effect.last_look import serves
 from failoverd.effect.rung import DeadManExpiry, OwnCommand, PowerOff, Rung, Stop
-from failoverd.effect.world import Node, Runs, World
+from failoverd.effect.world import NOT_LEADING, Node, Runs, World
 
 
 async def fence(effect: Fence, world: World) -> Fenced | StillAlive | EffectFailed:
@@ -27,6 +27,9 @@ async def fence(effect: Fence, world: World) -> Fenced | StillAlive | EffectFail
     reason = "no_proof"
     looked_at: Instant | None = None
     for rung in node.rungs:
+        if not world.may_act():
+            failures.append(NOT_LEADING)
+            break
         if _looks_first(rung, effect) and _old(looked_at, world):
             looked_at = world.monotonic()
             if await serves(world, node, runs):
