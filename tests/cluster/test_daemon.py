@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from failoverd.demo import pair as pairs
-from failoverd.demo import postgres, unprivileged, watched
-from failoverd.demo.configuration import write_configuration
+from failoverd.demo import watched
 from failoverd.demo.postgres import wait_for
+from tests.cluster.demo_pair import demo_pair
 
 
 class Running:
@@ -38,20 +34,14 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running():
-    with contextlib.ExitStack() as stack:
-        place = Path(tempfile.mkdtemp(prefix="failoverd-", dir="/tmp"))
-        stack.callback(shutil.rmtree, place, ignore_errors=True)
-        become = unprivileged.namespace_prefix() if unprivileged.needed() else ()
-        assert become is not None, "run the tests as a user that is not root"
-        pair = pairs.bring_up(place, postgres.find(), become, lambda _: None)
-        stack.callback(pairs.take_down, pair)
-        (port,) = postgres.free_ports(1)
-        config = write_configuration(place, pair, port)
+    with demo_pair() as (place, _, config, port):
         daemon = watched.start(config, port, place / "daemon.log")
-        stack.callback(daemon.stop)
-        wait_for(daemon.ready, f"it is ready: {(place / 'daemon.log').read_text()}")
-        wait_for(lambda: not daemon.status()["outlook"]["obstacles"], "a failover would work")
-        yield Running(daemon, config, place)
+        try:
+            wait_for(daemon.ready, f"it is ready: {(place / 'daemon.log').read_text()}")
+            wait_for(lambda: not daemon.status()["outlook"]["obstacles"], "a failover would work")
+            yield Running(daemon, config, place)
+        finally:
+            daemon.stop()
 
 
 def test_status_shows_what_it_sees_and_what_it_would_do(running):

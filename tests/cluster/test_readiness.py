@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 import yaml
 
-from failoverd.demo import pair as pairs
-from failoverd.demo import postgres, unprivileged
-from failoverd.demo.configuration import write_configuration
+from failoverd.demo import postgres
+from tests.cluster.demo_pair import demo_pair
 from tests.cluster.servers import wait_until
 
 
@@ -84,15 +79,8 @@ class Checked:
 
 @pytest.fixture(scope="module")
 def checked():
-    with contextlib.ExitStack() as stack:
-        place = Path(tempfile.mkdtemp(prefix="failoverd-", dir="/tmp"))
-        stack.callback(shutil.rmtree, place, ignore_errors=True)
-        become = unprivileged.namespace_prefix() if unprivileged.needed() else ()
-        assert become is not None, "run the tests as a user that is not root"
-        pair = pairs.bring_up(place, postgres.find(), become, lambda _: None)
-        stack.callback(pairs.take_down, pair)
-        (port,) = postgres.free_ports(1)
-        yield Checked(pair, write_configuration(place, pair, port))
+    with demo_pair() as (_, pair, config, _):
+        yield Checked(pair, config)
 
 
 def test_a_pair_as_it_should_be_has_no_failure(checked):

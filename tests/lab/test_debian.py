@@ -6,6 +6,7 @@ import pytest
 
 from tests.lab.cluster import watched
 from tests.lab.debian import CLUSTER, ETC, DebianHost, DebianWithoutSystemd
+from tests.lab.nobody_left import old_primary_takes_writes_again
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
@@ -19,17 +20,7 @@ def word_of(host):
 
 def gives_up_after_no_candidate_is_left(lab, w):
     """It is fenced when its host answers again, and then nobody is there to take over."""
-    lab.drop(lab.monitor, w.pg1, 22)
-    w.pg1.kill9_all()
-    lab.monitor.wait_for_state("blocked", 60)
-    lab.link_down(w.pg2)
-    w.pg1.run_in_network(["nft", "flush", "chain", "inet", "lab", "input"])
-    w.wait(
-        lambda: (s := w.status())["nodes"]["pg1"]["role"] == "primary" and s["primary"] == "pg1",
-        90,
-        "pg1 takes writes again",
-    )
-    assert not (w.pg1.data / "standby.signal").exists()
+    old_primary_takes_writes_again(lab, w, w.pg1.kill9_all)
     assert w.pg1.sql("show config_file") == f"{ETC}/postgresql.conf"
 
 

@@ -13,6 +13,7 @@ from tests.lab.cluster import Watched, watched
 from tests.lab.host import UNPRIVILEGED
 from tests.lab.lab import Lab
 from tests.lab.machine import run
+from tests.lab.nobody_left import old_primary_takes_writes_again
 from tests.lab.server import BIN_DIR, DATA_DIR, DatabaseHost
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
@@ -222,17 +223,7 @@ def test_a_command_that_fails_promotes_nobody_and_its_words_are_told(lab):
 
 def test_where_nobody_can_take_over_any_more_the_old_primary_is_started_again(lab):
     w = watched(lab, rate=50)
-    lab.drop(lab.monitor, w.pg1, 22)
-    w.pg1.kill9_all()
-    lab.monitor.wait_for_state("blocked", 60)
-    lab.link_down(w.pg2)
-    w.pg1.run_in_network(["nft", "flush", "chain", "inet", "lab", "input"])
-    w.wait(
-        lambda: (s := w.status())["nodes"]["pg1"]["role"] == "primary" and s["primary"] == "pg1",
-        90,
-        "pg1 takes writes again",
-    )
-    assert not (w.pg1.data / "standby.signal").exists()
+    old_primary_takes_writes_again(lab, w, w.pg1.kill9_all)
     assert "started again as the primary" in w.daemon.log_text
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 
 from tests.lab.cluster import watched
+from tests.lab.nobody_left import old_primary_takes_writes_again
 from tests.lab.systemd_host import POSTGRES, UNIT, SystemdHost
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
@@ -110,17 +111,7 @@ def test_without_the_right_to_mask_the_guard_holds_over_a_boot(lab):
 @pytest.mark.campaign
 def test_where_nobody_can_take_over_any_more_its_unit_starts_the_old_primary_again(lab):
     w = watched(lab, rate=50, kind=SlowToRestart, nodes=BY_UNIT, rejoin="manual")
-    lab.drop(lab.monitor, w.pg1, 22)
-    w.pg1.systemctl("stop", UNIT)
-    lab.monitor.wait_for_state("blocked", 60)
-    lab.link_down(w.pg2)
-    w.pg1.run_in_network(["nft", "flush", "chain", "inet", "lab", "input"])
-    w.wait(
-        lambda: (s := w.status())["nodes"]["pg1"]["role"] == "primary" and s["primary"] == "pg1",
-        90,
-        "pg1 takes writes again",
-    )
-    assert not (w.pg1.data / "standby.signal").exists()
+    old_primary_takes_writes_again(lab, w, lambda: w.pg1.systemctl("stop", UNIT))
     assert "started again as the primary" in w.daemon.log_text
     assert w.pg1.postmaster is not None
     assert w.pg1.show("MainPID") == str(w.pg1.postmaster.pid)

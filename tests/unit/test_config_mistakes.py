@@ -14,18 +14,8 @@ from hypothesis import strategies as st
 from failoverd.config.load import load
 from failoverd.config.messages import ConfigurationErrors
 from failoverd.config.models import Configuration
+from tests.unit.test_config import SHORT
 
-SHORT = """\
-clusters:
-  main:
-    nodes:
-      pg1: {host: 192.0.2.11}
-      pg2: {host: 192.0.2.12}
-    postgres:
-      bin_dir: /usr/bin
-      data_dir: /data
-    ssh: {key_file: /key, known_hosts: /known}
-"""
 SECRET = "hunter2"
 
 

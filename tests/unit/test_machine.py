@@ -22,10 +22,8 @@ from failoverd.core.effects import (
 )
 from failoverd.core.events import (
     REPLAYING,
-    Confirmed,
     EffectFailed,
     FrozenAt,
-    NotConfigured,
     OperatorAcknowledges,
     OperatorAdopts,
     OperatorFailover,
@@ -70,6 +68,17 @@ from failoverd.core.states import (
     Watching,
 )
 from failoverd.core.wal_answers import NotSalvaged, Salvaged
+from tests.unit.scenes import (
+    CONFIRMED,
+    NEW_PRIMARY,
+    NOTHING,
+    QUIET,
+    confirming,
+    electing,
+    failed_over,
+    promoting,
+    salvaging,
+)
 from tests.unit.vocabulary import (
     ALIVE,
     FAILED,
@@ -96,31 +105,7 @@ from tests.unit.vocabulary import (
     watching,
 )
 
-NOTHING = NotConfigured(WORDS)
 FAR_END = WalEnd(Timeline(1), Lsn(HERE), Lsn(HERE + (1 << 40)))
-CONFIRMED = Confirmed(Timeline(2), Lsn(HERE + 100), False, (), "", WORDS)
-QUIET = streaming(age=20, reach=Outcome.TIMED_OUT)
-NEW_PRIMARY = healthy(HERE + 100, timeline=2)
-
-
-def electing():
-    return crashed().fenced()
-
-
-def salvaging():
-    return electing().froze({PG2: HERE})
-
-
-def promoting():
-    return salvaging().answered(Salvage, NOTHING)
-
-
-def confirming():
-    return promoting().answered(Promote, Promoted(WORDS))
-
-
-def failed_over():
-    return confirming().answered(Confirm, CONFIRMED).answered(Redirect, NOTHING)
 
 
 def held_down(name, at):

@@ -20,8 +20,8 @@ from failoverd.core.operator import in_procedure, refusal
 from failoverd.core.policy import Mode
 from failoverd.core.restart import restored
 from failoverd.core.states import Blocked, Electing, Fencing, Paused, Starting, Suspect, Watching
-from tests.unit.test_machine import CONFIRMED as CONFIRMED_REPLY
-from tests.unit.test_machine import confirming, electing, promoting, salvaging
+from tests.unit.scenes import CONFIRMED as CONFIRMED_REPLY
+from tests.unit.scenes import confirming, electing, promoting, salvaging
 from tests.unit.vocabulary import (
     FAILED,
     PAIR,

@@ -24,7 +24,7 @@ from failoverd.core.target import TargetReport, closed, owed
 from failoverd.observability.metrics import Metrics
 from failoverd.observability.report import procedure
 from failoverd.observability.status import status_document
-from tests.unit.test_machine import CONFIRMED, NEW_PRIMARY, QUIET
+from tests.unit.scenes import CONFIRMED, NEW_PRIMARY, QUIET
 from tests.unit.vocabulary import (
     ALIVE,
     FAILED,

@@ -48,7 +48,7 @@ from failoverd.core.policy import Mode, Policy
 from failoverd.core.replication import Sender
 from failoverd.core.restart import restored
 from failoverd.core.states import Blocked, Confirming, Electing, Fencing, Reverting, Starting
-from tests.unit.test_machine import (
+from tests.unit.scenes import (
     CONFIRMED,
     NEW_PRIMARY,
     NOTHING,

@@ -16,7 +16,7 @@ from failoverd.core.policy import NodePolicy
 from failoverd.core.promise import Promise, promised
 from failoverd.core.replication import Sender
 from failoverd.core.restart import restored
-from tests.unit.test_machine import NOTHING
+from tests.unit.scenes import NOTHING
 from tests.unit.vocabulary import (
     FAILED,
     HERE,

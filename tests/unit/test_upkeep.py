@@ -10,7 +10,6 @@ from failoverd.core.effects import (
     Equip,
     Fence,
     KeepDown,
-    Redirect,
     Repoint,
     StopMode,
     Thaw,
@@ -18,7 +17,6 @@ from failoverd.core.effects import (
 )
 from failoverd.core.events import (
     WAL_GONE,
-    Confirmed,
     EffectFailed,
     Equipped,
     Fenced,
@@ -30,12 +28,12 @@ from failoverd.core.events import (
 )
 from failoverd.core.following import upstream_for
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Epoch, Evidence, Lsn, SystemIdentifier, Timeline
+from failoverd.core.model import Epoch, Evidence, Lsn, SystemIdentifier
 from failoverd.core.policy import Mode
 from failoverd.core.replication import Receiver, Sender, Slot
 from failoverd.core.restart import restored
 from failoverd.core.states import Reverting, Watching
-from tests.unit.test_machine import NEW_PRIMARY, NOTHING, failed_over
+from tests.unit.scenes import NEW_PRIMARY, failed_over, three_failed_over
 from tests.unit.vocabulary import (
     ALIVE,
     FAILED,
@@ -61,19 +59,6 @@ from tests.unit.vocabulary import (
 
 SENDS = healthy(timeline=2, senders=(Sender("pg3", HOSTS[PG3], "streaming", "async", Lsn(HERE)),))
 FOLLOWS = streaming(upstream=HOSTS[PG2], timeline=2)
-
-
-def three_failed_over(slots=()):
-    from failoverd.core.effects import Confirm, Promote, Salvage  # noqa: PLC0415
-    from failoverd.core.events import Promoted  # noqa: PLC0415
-
-    confirmed = Confirmed(Timeline(2), Lsn(HERE + 100), False, (), "", WORDS)
-    daemon = crashed(TRIO)
-    memory = replace(daemon.machine.memory, slots=slots)
-    daemon.machine = replace(daemon.machine, memory=memory)
-    daemon.fenced().froze({PG2: HERE, PG3: HERE - 10})
-    daemon.answered(Salvage, NOTHING).answered(Promote, Promoted(WORDS))
-    return daemon.answered(Confirm, confirmed).answered(Redirect, NOTHING)
 
 
 def with_job(kind, node=PG1, **changes):
