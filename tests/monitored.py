@@ -32,19 +32,23 @@ def dashboard():
     return json.loads(DASHBOARD.read_text())
 
 
-def queries() -> Iterator[str]:
+def drawn() -> Iterator[tuple[str, str]]:
+    """Each query of the dashboard, and the words that are written beside what it finds."""
     for panel in dashboard()["panels"]:
-        yield from (target["expr"] for target in panel["targets"])
+        yield from ((target["expr"], target["legendFormat"]) for target in panel["targets"])
     for annotation in dashboard()["annotations"]["list"]:
-        yield annotation["expr"]
+        yield annotation["expr"], annotation["textFormat"]
+
+
+def queries() -> Iterator[str]:
+    yield from (query for query, _ in drawn())
 
 
 def legends() -> Iterator[tuple[str, str]]:
     """A query, and a label that its legend names."""
-    for panel in dashboard()["panels"]:
-        for target in panel["targets"]:
-            for label in LEGEND.findall(target["legendFormat"]):
-                yield target["expr"], label
+    for query, legend in drawn():
+        for label in LEGEND.findall(legend):
+            yield query, label
 
 
 def samples(exposition: str):

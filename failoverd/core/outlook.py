@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from failoverd.core.decision import cooldown_remaining_s, terms_of
 from failoverd.core.election import elect
 from failoverd.core.events import Now
-from failoverd.core.model import NodeName, Outcome
+from failoverd.core.model import Instant, NodeName, Outcome
 from failoverd.core.operator import beside, in_procedure
 from failoverd.core.policy import Mode, Policy
 from failoverd.core.situation import Machine
@@ -22,6 +22,27 @@ class Outlook:
     would: str
     why: str
     obstacles: tuple[str, ...]
+    by_looks: tuple[str, ...] = ()
+    """Of the obstacles, those that the latest looks alone are the reason of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """Since when looks have stood in the way of a failover, one or the other, without a break."""
+
+    since: Instant | None = None
+
+    def lasting(self, found: Outlook, now: Instant, policy: Policy) -> tuple[Steady, bool]:
+        """And whether a failover may be called impossible by now.
+
+        One look that was late, perhaps by our own fault, is none: it takes as long as the watch
+        itself waits before it takes a silence for one.
+        """
+        if not found.by_looks:
+            return Steady(), bool(found.obstacles)
+        since = now if self.since is None else self.since
+        by_rules = len(found.obstacles) > len(found.by_looks)
+        return Steady(since), by_rules or now - since >= policy.failures * policy.interval_s
 
 
 def outlook(m: Machine, now: Now, policy: Policy) -> Outlook:
@@ -29,13 +50,14 @@ def outlook(m: Machine, now: Now, policy: Policy) -> Outlook:
     if m.memory.primary is None:
         return Outlook("nothing", "the primary is not known yet", ("no primary is known",))
     election = elect(m.view, m.memory, policy, terms_of(None, policy, None, None))
-    obstacles = (*rules_in_the_way(m, now, policy), *_without_proof(m, m.memory.primary))
+    rules, by_looks = tuple(rules_in_the_way(m, now, policy)), _without_proof(m, m.memory.primary)
     if election.candidate is None:
-        nobody = f"no candidate: {election.sentence}"
-        return Outlook("nothing", "no standby could take over", (*obstacles, nobody))
+        by_looks = (*by_looks, f"no candidate: {election.sentence}")
+        return Outlook("nothing", "no standby could take over", (*rules, *by_looks), by_looks)
     would = f"fence {m.memory.primary} and promote {election.candidate}"
     loss = election.loss.sentence if election.loss is not None else "unknown"
-    return Outlook(would, f"{election.sentence}; would be lost: {loss}", obstacles)
+    why = f"{election.sentence}; would be lost: {loss}"
+    return Outlook(would, why, (*rules, *by_looks), by_looks)
 
 
 def rules_in_the_way(m: Machine, now: Now, policy: Policy) -> Iterator[str]:
@@ -58,10 +80,11 @@ def rules_in_the_way(m: Machine, now: Now, policy: Policy) -> Iterator[str]:
         yield f"{len(today)} automatic failovers in a day are enough (failoverd ack starts anew)"
 
 
-def _without_proof(m: Machine, primary: NodeName) -> Iterator[str]:
+def _without_proof(m: Machine, primary: NodeName) -> tuple[str, ...]:
     """What could not be fenced cannot be failed over from."""
     look = m.view.report(primary).host.look
     if primary not in m.memory.calibrations:
-        yield f"no fence proof: the host of {primary} has not seen its server alive yet"
-    elif look.outcome not in (Outcome.OK, Outcome.NOT_TRIED):
-        yield f"no fence proof: the host of {primary} does not answer ({look.outcome})"
+        return (f"no fence proof: the host of {primary} has not seen its server alive yet",)
+    if look.outcome not in (Outcome.OK, Outcome.NOT_TRIED):
+        return (f"no fence proof: the host of {primary} does not answer ({look.outcome})",)
+    return ()

@@ -13,6 +13,7 @@ from failoverd.config.models import Replication as ReplicationSection
 from failoverd.config.nodes import NodeSettings, node_settings
 from failoverd.config.secrets import password, reveal
 from failoverd.core.model import NodeName
+from failoverd.core.policy import Mode
 from failoverd.core.survey import Login
 from failoverd.daemon.clock import monotonic
 from failoverd.effect.replication import Replication
@@ -31,11 +32,21 @@ def nodes_of(name: str, cluster: Cluster) -> Mapping[NodeName, Node]:
     """Nothing is connected to yet."""
     return {
         NodeName(node): replace(
-            _node(node_settings(name, cluster, node), cluster.limits),
+            _node(
+                node_settings(name, cluster, node), cluster.limits, _NAMED[cluster.failover.mode]
+            ),
             replication=_replication(cluster.replication),
         )
         for node in cluster.nodes
     }
+
+
+_NAMED = {
+    Mode.AUTOMATIC: "failoverd",
+    Mode.MANUAL: "failoverd",
+    Mode.OBSERVE: "failoverd observes",
+}
+"""Its sessions tell other daemons whether it acts: probe/server_standing.py looks for that."""
 
 
 def _replication(section: ReplicationSection) -> Replication | None:
@@ -50,7 +61,7 @@ def _replication(section: ReplicationSection) -> Replication | None:
     )
 
 
-def _node(settings: NodeSettings, limits: Limits) -> Node:
+def _node(settings: NodeSettings, limits: Limits, named: str) -> Node:
     name = NodeName(settings.name)
     postgres, sql = settings.postgres, settings.sql
     address = SqlAddress(
@@ -61,7 +72,7 @@ def _node(settings: NodeSettings, limits: Limits) -> Node:
         password=lambda: password(sql),
         sslmode=sql.sslmode,
         sslrootcert=sql.sslrootcert,
-        application_name=f"failoverd/{settings.cluster}",
+        application_name=f"{named}/{settings.cluster}",
     )
     rungs = tuple(_rung(rung) for rung in settings.ladder)
     return Node(

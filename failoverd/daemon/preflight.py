@@ -13,6 +13,7 @@ from typing import Protocol
 from failoverd.core.model import Instant, NodeName
 from failoverd.core.objectives import Means, Objective
 from failoverd.core.operator import in_procedure
+from failoverd.core.outlook import Steady, outlook
 from failoverd.core.policy import Policy
 from failoverd.core.readiness import Check, readiness
 from failoverd.core.situation import Machine
@@ -24,6 +25,7 @@ EVERY_S = 45.0
 """Between two looks at the same node."""
 RUNGS_EVERY_S = 300.0
 PAUSED_S = 1.0
+AGAIN_S = 0.2
 
 
 class Watched(Protocol):
@@ -104,7 +106,19 @@ class Preflight:
             for node in nodes:
                 group.create_task(found.look(node))
             group.create_task(found.look_at_ourselves(self._state_dir, in_daemon=True))
+        await self._until_it_lasts()
         self.judge()
+
+    async def _until_it_lasts(self) -> None:
+        """What stands in the way by a look of the watch that was late is gone with the next."""
+        steady, lasts = Steady(), False
+        while not lasts and not self._must_wait():
+            watched, now = self._watched, clock.now()
+            found = outlook(watched.machine, now, watched.policy)
+            if not found.by_looks:
+                return
+            steady, lasts = steady.lasting(found, now.monotonic, watched.policy)
+            await asyncio.sleep(AGAIN_S)
 
     async def _try_rungs(self) -> None:
         self._rungs_at = clock.monotonic()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from failoverd.core.arming import why_not
 from failoverd.core.events import Now
-from failoverd.core.model import Look, NodeName
+from failoverd.core.model import Look, NodeName, Outcome
 from failoverd.core.objectives import Backlog, Means, Objective, objectives
 from failoverd.core.outlook import outlook
 from failoverd.core.policy import Policy
@@ -31,7 +33,12 @@ from failoverd.transport.fence_agent import Power, power
 
 SQL_S, HOST_S = 3.0, 8.0
 AGAIN_S = 2.0
-"""A look that failed is made once more, so that one stumble is no failure."""
+TRIES, TRIES_IN_SILENCE = 2, 3
+"""A look that failed is made again, so that one stumble, perhaps of our own, is no failure."""
+SILENCE = frozenset({Outcome.TIMED_OUT, Outcome.OUR_FAULT, Outcome.LOST, Outcome.UNKNOWN})
+
+
+Standing = TypeVar("Standing", ServerStanding, HostStanding)
 
 
 @dataclass(slots=True)
@@ -55,10 +62,7 @@ class Findings:
             group.create_task(self._host(node))
 
     async def _server(self, node: Node) -> None:
-        look, found = await server_standing(node.address, clock.monotonic, SQL_S)
-        if found is None:
-            await asyncio.sleep(AGAIN_S)
-            look, found = await server_standing(node.address, clock.monotonic, SQL_S)
+        look, found = await _tried(lambda: server_standing(node.address, clock.monotonic, SQL_S))
         self.server_looks[node.name] = look
         if found is None:
             self.servers.pop(node.name, None)
@@ -67,10 +71,9 @@ class Findings:
 
     async def _host(self, node: Node) -> None:
         asked = {**node.arguments, "address": node.address.host}
-        look, found = await host_standing(node.host, asked, clock.monotonic, clock.wall, HOST_S)
-        if found is None:
-            await asyncio.sleep(AGAIN_S)
-            look, found = await host_standing(node.host, asked, clock.monotonic, clock.wall, HOST_S)
+        look, found = await _tried(
+            lambda: host_standing(node.host, asked, clock.monotonic, clock.wall, HOST_S)
+        )
         self.host_looks[node.name] = look
         if node.login is not None:
             self.logins[node.name] = await asyncio.to_thread(node.login)
@@ -86,6 +89,20 @@ class Findings:
 
     async def look_at_ourselves(self, state_dir: Path, *, in_daemon: bool) -> None:
         self.own = await own_standing(state_dir, in_daemon=in_daemon)
+
+
+async def _tried(
+    look_at: Callable[[], Awaitable[tuple[Look, Standing | None]]],
+) -> tuple[Look, Standing | None]:
+    """The last of a few looks, the first that finds anything."""
+    tries = 1
+    while True:
+        look, found = await look_at()
+        wanted = TRIES_IN_SILENCE if look.outcome in SILENCE else TRIES
+        if found is not None or tries >= wanted:
+            return look, found
+        tries += 1
+        await asyncio.sleep(AGAIN_S)
 
 
 async def _trial(node: Node, rung: Rung) -> RungTrial:

@@ -38,7 +38,7 @@ from failoverd.core.machine import transitions
 from failoverd.core.model import Look, NodeName, NodeReport, Outcome
 from failoverd.core.objectives import Objective
 from failoverd.core.operator import COMMANDED
-from failoverd.core.outlook import outlook
+from failoverd.core.outlook import Steady, outlook
 from failoverd.core.policy import Policy, TargetName
 from failoverd.core.readiness import Check, failing
 from failoverd.core.situation import Machine
@@ -102,6 +102,7 @@ class Metrics:
         self._began: dict[str, float] = {}
         self._looked: dict[tuple[str, str, str], float] = {}
         self._unready: dict[str, frozenset[str]] = {}
+        self._steady: dict[str, Steady] = {}
 
     def exposition(self) -> bytes:
         """In Prometheus' text format."""
@@ -198,6 +199,11 @@ class Metrics:
         if member is not None:
             family.labels(*labels, member).set(1)
 
+    def _ready(self, cluster: str, m: Machine, now: Now, policy: Policy) -> None:
+        steady, found = self._steady.get(cluster, Steady()), outlook(m, now, policy)
+        self._steady[cluster], impossible = steady.lasting(found, now.monotonic, policy)
+        self._all.ready.labels(cluster).set(not (impossible or self._unready.get(cluster)))
+
     def stepped(
         self, cluster: str, before: Machine, event: Event, after: Machine, now: Now, policy: Policy
     ) -> None:
@@ -227,8 +233,7 @@ class Metrics:
         s.cooldown.labels(cluster).set(cooldown_remaining_s(after, now, policy))
         armed = after.dead_man is not None and after.dead_man.phase is Phase.ARMED
         s.dead_man_armed.labels(cluster).set(armed)
-        unready = self._unready.get(cluster) or outlook(after, now, policy).obstacles
-        s.ready.labels(cluster).set(not unready)
+        self._ready(cluster, after, now, policy)
         if after.last_confirmed is not None:
             s.last_failover.labels(cluster).set(after.last_confirmed)
         known = after.looked_at

@@ -7,7 +7,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from typing import Self
+from urllib.parse import urlencode
 
 from tests.lab.host import UNPRIVILEGED, signal_all
 from tests.lab.monitor import LISTEN_ADDRESS, LISTEN_PORT, Monitor
@@ -67,6 +69,12 @@ class Prometheus:
     def _scrapes(self) -> bool:
         found = self.ask("query?query=failoverd_build_info")
         return bool(found.get("result"))
+
+    def drawn(self, query: str) -> list[dict[str, str]]:
+        """The labels of each series that a panel of a dashboard would draw of the last minutes."""
+        now = time.time()
+        asked = {"query": query, "start": now - 300, "end": now, "step": 1}
+        return [one["metric"] for one in self.ask(f"query_range?{urlencode(asked)}")["result"]]
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire now."""

@@ -9,7 +9,7 @@ import pwd
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from failoverd.config.grants import OLDEST_MAJOR, grants
@@ -125,6 +125,8 @@ class DatabaseHost(Host):
     tree = MACHINE
     socket_dir = SOCKET_DIR
     server_log = SERVER_LOG
+    read_only: Sequence[Path] = ()
+    """What else of the machine it has, at its own path."""
 
     def __init__(self, name: str, address: str, directory: Path) -> None:
         self.home = directory / "home"
@@ -133,7 +135,9 @@ class DatabaseHost(Host):
             path.mkdir(parents=True)
         give_to_postgres(self.home)
         writable = {HOME: self.home, "/etc/ssh": self.ssh}
-        super().__init__(name, address, directory, writable=writable, tree=self.tree)
+        super().__init__(
+            name, address, directory, read_only=self.read_only, writable=writable, tree=self.tree
+        )
         self.run(["install", "-d", "-o", "postgres", "-g", "postgres", "-m", "2775", SOCKET_DIR])
 
     # The host's sshd

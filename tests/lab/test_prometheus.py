@@ -23,11 +23,30 @@ def wrong_queries(exposition):
     return [wrong for query in asked for wrong in monitored.unserved(query, exposition)]
 
 
+def as_grafana_asks(query):
+    """With all clusters chosen, and a rate over the last seconds."""
+    return query.replace("$__rate_interval", "10s").replace("$cluster", ".*")
+
+
+def undrawn(prometheus):
+    """Queries of the dashboard that draw nothing, and labels of legends that nothing has."""
+    wrong = []
+    for query, legend in monitored.drawn():
+        series = prometheus.drawn(as_grafana_asks(query))
+        if not series:
+            wrong.append(f"nothing: {query}")
+        named = set(monitored.LEGEND.findall(legend))
+        wrong += [f"{sorted(named - one.keys())}: {query}" for one in series if named - one.keys()]
+    return wrong
+
+
 @pytest.mark.timeout(300)
-def test_alerts_fire_and_resolve_through_a_failover(lab):
+def test_alerts_fire_and_resolve_and_every_panel_is_drawn_through_a_failover(lab):
     w = watched(lab, failover={"mode": "manual", "cooldown": "0s"})
     with Prometheus(lab.monitor) as prometheus:
         fires_and_resolves(w, prometheus.firing)
+        # Through all of that: a failover, a standby that is lost and one that comes back.
+        assert undrawn(prometheus) == []
 
 
 def fires_and_resolves(w, fires):

@@ -10,11 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from failoverd.core.events import OperatorPause, StillAlive
 from failoverd.core.machine import transitions
-from failoverd.core.model import NodeName
+from failoverd.core.model import NodeName, Outcome
 from failoverd.core.policy import NodePolicy, TargetName, TargetPolicy
 from failoverd.core.states import name_of
 from failoverd.observability.metrics import Metrics
-from tests.unit.story import POLICY, Story, dead, failover, well
+from tests.unit.story import PG1, PG2, POLICY, Story, dead, failover, look, well
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -220,6 +220,32 @@ def test_readiness_is_one_only_where_nothing_is_in_the_way():
     metrics = told(story)
     assert value(metrics, "failoverd_ready") == 0
     assert value(metrics, "failoverd_paused") == 1
+
+
+def a_round_without_the_standby(story):
+    late = replace(well(PG2, 9, story.at), server=None, fresh=look(Outcome.TIMED_OUT, story.at))
+    story.sees(well(PG1, 9, story.at), late)
+
+
+def test_readiness_does_not_flap_with_one_late_look_and_falls_with_a_silence_that_lasts():
+    story = Story().all_well()
+    a_round_without_the_standby(story)
+    assert value(told(story), "failoverd_ready") == 1
+    story.sees(well(PG1, 9, story.at), well(PG2, 9, story.at))
+    a_round_without_the_standby(story)
+    assert value(told(story), "failoverd_ready") == 1
+    story.at += POLICY.failures * POLICY.interval_s
+    a_round_without_the_standby(story)
+    assert value(told(story), "failoverd_ready") == 0
+    story.sees(well(PG1, 9, story.at), well(PG2, 9, story.at))
+    assert value(told(story), "failoverd_ready") == 1
+
+
+def test_a_rule_in_the_way_counts_at_once_beside_a_late_look():
+    story = Story().all_well()
+    a_round_without_the_standby(story)
+    story.happens(OperatorPause("alice"))
+    assert value(told(story), "failoverd_ready") == 0
 
 
 def incidents(metrics):
