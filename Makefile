@@ -81,7 +81,9 @@ bench-once: .venv/ready # that the benchmark itself works: one trial, nothing wr
 	$(BIN)/python -m bench.failover --trials 1 --faults crash
 
 lab-long: .venv/ready ## what `make lab` leaves out for its length (root)
+	./tests/lab/install-browser
 	$(BIN)/pytest -m campaign tests --ignore=tests/lab/detection
+	$(BIN)/pytest -n 0 -m lab tests/lab/page_in_a_browser.py
 
 versions: .venv/ready ## a failover from end to end on other majors of PostgreSQL, each fetched once (root)
 	$(BIN)/pytest -m lab tests/lab/test_majors.py

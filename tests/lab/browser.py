@@ -114,14 +114,32 @@ class Browser:
         body = {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}
         self._call("POST", f"/{self._session}/actions", body)
 
-    def picture(self, file: Path) -> None:
-        """The whole page, as PNG."""
-        height = self.run("return document.documentElement.scrollHeight")
-        width = self.run("return window.innerWidth")
-        body = {"width": width, "height": min(4000, height + 90)}
-        self._call("POST", f"/{self._session}/window/rect", body)
+    def picture(self, file: Path, height: int) -> None:
+        """The first `height` pixels of the page, as PNG."""
+        self.develops("Emulation.setScrollbarsHidden", hidden=True)
+        size = {"width": self.run("return window.innerWidth"), "height": height}
+        self.develops(
+            "Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False
+        )
         shot = self._call("GET", f"/{self._session}/screenshot")
+        self.develops("Emulation.clearDeviceMetricsOverride")
         file.write_bytes(base64.b64decode(shot))
+
+    def as_a_telephone(self, width: int = 360) -> None:
+        """A screen of a telephone, in pixels of CSS."""
+        size = {"width": width, "height": 760}
+        self.develops(
+            "Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=2, mobile=True
+        )
+
+    def without_javascript(self) -> None:
+        """No script of a page runs any more; those of `run` do."""
+        self.develops("Emulation.setScriptExecutionDisabled", value=True)
+
+    def develops(self, command: str, **parameters: Any) -> Any:
+        """A command of Chrome's DevTools protocol."""
+        body = {"cmd": command, "params": parameters}
+        return self._call("POST", f"/{self._session}/goog/cdp/execute", body)
 
     def __enter__(self) -> Self:
         return self

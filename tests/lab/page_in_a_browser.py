@@ -44,8 +44,15 @@ return [...document.querySelectorAll('body *')]
     return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), one.outerHTML.slice(0, 80)];
   }).filter(([ratio]) => ratio < 4.5)
 """
+FOCUSED = "return document.activeElement.textContent"
+OUTLINED = "return parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2"
 WIDER = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
 REQUESTED = "return performance.getEntriesByType('resource').map(one => one.name)"
+
+
+def photograph(browser, name, height):
+    if os.environ.get("FAILOVERD_PICTURES"):
+        browser.picture(PICTURES / f"{name}.png", height)
 
 
 def test_a_failover_can_be_watched_on_the_page(lab):
@@ -68,8 +75,7 @@ def test_a_failover_can_be_watched_on_the_page(lab):
         shown = "return document.querySelector('article').innerText.match(/pg1 standby/) !== null"
         w.wait(lambda: browser.run(shown), 30, "pg1 is back on the page")
         assert browser.run("return document.querySelector('details').open") is True
-        if os.environ.get("FAILOVERD_PICTURES"):
-            browser.picture(PICTURES / "status-page.png")
+        photograph(browser, "status-page", 1250)
         w.daemon.stop()
         w.wait(lambda: "no answer" in browser.words or "lost" in browser.words, 15, "it says so")
         w.restart()
@@ -78,11 +84,12 @@ def test_a_failover_can_be_watched_on_the_page(lab):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_can_be_read_on_a_telephone_by_keyboard_and_by_a_screen_reader(lab, dark):
-    watched(lab)
-    with browsing(lab.monitor, dark=dark, width=500) as browser:
+    w = watched(lab)
+    with browsing(lab.monitor, dark=dark) as browser:
+        browser.as_a_telephone()
         browser.open(URL)
-        lab.monitor.wait_until(lambda: "pg1 is the primary" in browser.words, 15, "it is there")
-        browser.run("document.body.style.maxWidth = '360px'")
+        w.wait(lambda: "pg1 is the primary" in browser.words, 15, "it is there")
+        assert browser.run("return window.innerWidth") == 360
         assert browser.run(WIDER) <= 0
         assert browser.run(UNNAMED) == []
         assert browser.run(CONTRAST) == []
@@ -90,5 +97,38 @@ def test_it_can_be_read_on_a_telephone_by_keyboard_and_by_a_screen_reader(lab, d
         assert browser.run("return document.querySelectorAll('main h1, h1').length") == 1
         assert browser.run("return matchMedia('(prefers-color-scheme: dark)').matches") is dark
         browser.press(TAB)
-        assert browser.run("return document.activeElement.textContent") == "To the clusters"
+        assert browser.run(FOCUSED) == "To the clusters"
         assert all(URL.rstrip("/") in one for one in browser.run(REQUESTED))
+        if dark:
+            photograph(browser, "status-page-telephone", 760)
+
+
+def test_without_javascript_it_is_whole_comes_anew_by_itself_and_is_used_by_keyboard(lab):
+    w = watched(lab)
+    with browsing(lab.monitor, dark=True) as browser:
+        browser.without_javascript()
+        browser.open(URL)
+        w.wait(lambda: "pg1 is the primary" in browser.words, 15, "it is there")
+        assert "live" not in browser.words.split("main")[0]
+        w.pg1.kill9_postmaster()
+        w.wait_until_failed_over()
+        w.wait(lambda: "1 succeeded crashed" in browser.words, 30, "it has come anew")
+        assert "confirmed: pg2 is the primary" in browser.words
+        # From its top, by keys alone: past what is above, to the incident, and into it.
+        browser.open(URL)
+        browser.press(TAB)
+        assert browser.run(FOCUSED) == "To the clusters"
+        browser.press(ENTER)
+        assert browser.run("return location.hash") == "#main"
+        browser.press(TAB)
+        assert "1 succeeded crashed" in browser.run(FOCUSED)
+        browser.press(ENTER)
+        assert browser.run("return document.querySelector('details').open") is True
+        drawn = "return document.querySelector('details img').naturalWidth"
+        w.wait(lambda: browser.run(drawn) > 100, 15, "its picture is drawn")
+        browser.press(TAB)
+        assert browser.run(FOCUSED) == "Report"
+        assert browser.run(OUTLINED) is True
+        photograph(browser, "status-page-dark", 1250)
+        browser.press(ENTER)
+        w.wait(lambda: "Incident 1 of cluster main" in browser.words, 15, "the report is there")
