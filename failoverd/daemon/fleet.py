@@ -1,47 +1,55 @@
-"""All clusters of one daemon: built from the configuration, reloaded all or nothing."""
+"""All clusters of one daemon: built from the configuration, reloaded all or nothing.
+
+A reload takes clusters up, lets others go and changes some; the rest is not touched by it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from failoverd.config.load import load
 from failoverd.config.means import means_of
 from failoverd.config.messages import ConfigurationErrors
-from failoverd.config.models import Configuration
+from failoverd.config.models import Cluster, Configuration
 from failoverd.config.policy import to_policy
 from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.events import Command, Event
 from failoverd.core.incident import Entry
 from failoverd.core.judged import Verdict
 from failoverd.core.model import NodeReport
-from failoverd.core.numbering import number_of
 from failoverd.core.objectives import Objective
 from failoverd.core.readiness import Check
-from failoverd.core.restart import restored
+from failoverd.core.sentences import state_sentence
 from failoverd.core.situation import Machine
-from failoverd.core.states import Settling, StateName, Suspect, name_of
+from failoverd.core.states import StateName, name_of
 from failoverd.daemon import clock
-from failoverd.daemon.agent_check import Port, ports_of
+from failoverd.daemon.agent_check import ports_of
 from failoverd.daemon.audit import Audit
+from failoverd.daemon.changes import Changes, changes, left_undone, why_not_removed
 from failoverd.daemon.incidents import Incidents
 from failoverd.daemon.journal import Journal, JournalFailed
+from failoverd.daemon.journal_file import JournalError
 from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.nodes import nodes_of
 from failoverd.daemon.notifications import Notifications
 from failoverd.daemon.preflight import Preflight
 from failoverd.daemon.rehearsal import Order, rehearse
 from failoverd.daemon.renewals import Renewal
-from failoverd.daemon.supervisor import Reload, Supervisor
+from failoverd.daemon.running import Answers, Running, starts
+from failoverd.daemon.supervisor import LET_GO_WITHIN_S, Reload, Supervisor
+from failoverd.daemon.taken import Taken, taken_up
 from failoverd.daemon.targets import ways_of
 from failoverd.observability import log
 from failoverd.observability.live import Live
 from failoverd.observability.metrics import Metrics
 from failoverd.observability.notices import notice
-from failoverd.observability.readiness import changes, readiness_document
+from failoverd.observability.page import MANY_CLUSTERS
+from failoverd.observability.readiness import changes as changed_checks
+from failoverd.observability.readiness import readiness_document
 from failoverd.observability.report import Number
 from failoverd.observability.status import status_document
 
@@ -65,60 +73,86 @@ class Fleet:
         self.live = Live(clock.wall())
         self._lag = LoopLag()
         self._renewed: dict[str, Renewal] = {}
-        self.supervisors: dict[str, Supervisor] = {
-            name: self._supervise(name, configuration) for name in configuration.clusters
-        }
-        self.preflights: dict[str, Preflight] = {
-            name: self._preflight(name) for name in self.supervisors
-        }
-        self._beside: list[asyncio.Task[None]] = []
+        self.supervisors: dict[str, Supervisor] = {}
+        self.preflights: dict[str, Preflight] = {}
+        for name, section in configuration.clusters.items():
+            self._take_up(self._supervise(name, section))
+        self._running: Running | None = None
+        self._stopping = False
+        self._leaving: dict[str, Cluster] = {}
+        self._reloading = asyncio.Lock()
 
-    def _supervise(self, name: str, configuration: Configuration) -> Supervisor:
-        section = configuration.clusters[name]
-        latest = self._journal.latest(name)
-        ago_s = self._journal.age_of_latest_s(name, clock.wall())
-        now = clock.monotonic()
-        machine = Machine(entered_at=now) if latest is None else restored(latest, now, ago_s)
-        policy = to_policy(name, section)
-        self._metrics.seed(
-            name, policy, self._journal.transitions(name), self._journal.failovers(name)
-        )
-        last = self._incidents.latest(name)
+    def _take_up(self, taken: Taken) -> None:
+        """It is known from now on; every series of it exists."""
+        one, last = taken.supervisor, taken.latest
+        self._metrics.seed(one.name, one.policy, taken.transitions, taken.failovers)
         if last is not None:
-            self._metrics.latest(name, last["id"], last["trigger"], last["outcome"])
-        return Supervisor(
-            name,
-            policy,
-            nodes_of(name, section),
-            machine,
-            self._journal,
-            self,
-            self._lag,
-            targets=ways_of(section),
-        )
+            self._metrics.latest(one.name, last["id"], last["trigger"], last["outcome"])
+        self.supervisors[one.name] = one
+        self.preflights[one.name] = self._preflight(one)
 
-    def _preflight(self, name: str) -> Preflight:
+    def _supervise(self, name: str, section: Cluster) -> Taken:
+        return taken_up(name, section, self._journal, self._incidents, self, self._lag)
+
+    def _preflight(self, watched: Supervisor) -> Preflight:
+        name = watched.name
         return Preflight(
-            self.supervisors[name],
-            lambda: means_of(self._configuration.clusters[name]),
+            watched,
+            lambda: means_of(self._section_of(name)),
             self._configuration.daemon.state_dir,
             functools.partial(self.surveyed, name),
             lambda error: log.logger().error(f"readiness is not known: {error!r}", cluster=name),
         )
 
+    def _section_of(self, name: str) -> Cluster:
+        """Also of a cluster that is being let go of."""
+        return self._configuration.clusters.get(name) or self._leaving[name]
+
     async def run(self) -> None:
         """Until every supervisor has stopped."""
         async with asyncio.TaskGroup() as group:
-            ticker = group.create_task(self._lag.run())
-            reporter = group.create_task(self._report_lag())
-            self._beside = [group.create_task(one.run()) for one in self.preflights.values()]
-            telling = group.create_task(self._notifications.run())
-            watching = [group.create_task(one.run()) for one in self.supervisors.values()]
-            await asyncio.wait(watching)
-            for task in (ticker, reporter, telling, *self._beside):
+            beside = [
+                group.create_task(one)
+                for one in (self._lag.run(), self._report_lag(), self._notifications.run())
+            ]
+            self._running = Running(group, self._ended)
+            self._begin(tuple(self.supervisors))
+            await self._running.until_all_are_over()
+            for task in beside:
                 task.cancel()
         self._notifications.close()
         self._audit.close()
+
+    def _begin(self, names: tuple[str, ...]) -> None:
+        """One after the other; what was interrupted, or is no sooner told to stop, at once."""
+        assert self._running is not None
+        at_once = {n for n in names if self._stopping or self.supervisors[n].in_procedure}
+        for name, after_s in starts(names, frozenset(at_once)):
+            one, answers = self.supervisors[name], self._answers(name, self._section_of(name))
+            self._running.begin(name, one, self.preflights[name], answers, after_s)
+
+    def _answers(self, name: str, section: Cluster) -> Answers:
+        """Where HAProxy may ask, and of what."""
+        machine = functools.partial(self.machine_of, name)
+        return dict.fromkeys(ports_of(section), machine)
+
+    def _ended(self, name: str) -> None:
+        """One that left the configuration is forgotten: what its journal has of it stays."""
+        if name not in self._leaving:
+            return
+        machine = self.supervisors.pop(name).machine
+        del self.preflights[name], self._leaving[name]
+        self._renewed.pop(name, None)
+        self._metrics.forget(name)
+        self._incidents.forget(name)
+        log.forget(name)
+        undone = ", ".join(left_undone(machine))
+        if undone:
+            log.logger().warning(
+                f"watched no more, and nobody sees to it any more: {undone}", cluster=name
+            )
+        else:
+            log.logger().info("watched no more: it left the configuration", cluster=name)
 
     async def _report_lag(self) -> None:
         while True:
@@ -127,10 +161,16 @@ class Fleet:
             self._metrics.loop_lag(self._lag.worst_since(began))
 
     def request_stop(self) -> None:
-        for task in self._beside:
-            task.cancel()
-        for supervisor in self.supervisors.values():
-            supervisor.request_stop()
+        self._stopping = True
+        if self._running is not None:
+            self._running.survey_no_more()
+        for name in self.supervisors:
+            self._let_go(name)
+
+    def _let_go(self, name: str) -> None:
+        if self._running is not None:
+            self._running.hurry(name)
+        self.supervisors[name].request_stop()
 
     @property
     def in_procedure(self) -> bool:
@@ -138,16 +178,12 @@ class Fleet:
 
     def alive(self) -> bool:
         """Every supervisor has taken a step lately: what the watchdog is told."""
-        oldest = clock.monotonic() - STALLED_S
-        return all(one.stepped_at > oldest for one in self.supervisors.values())
-
-    def agent_checks(self) -> Mapping[Port, Callable[[], Machine]]:
-        """Where HAProxy may ask, and of what; as of the start."""
-        return {
-            port: functools.partial(self.machine_of, name)
-            for name, section in self._configuration.clusters.items()
-            for port in ports_of(section)
-        }
+        oldest, running = clock.monotonic() - STALLED_S, self._running
+        return running is None or all(
+            one.stepped_at > oldest
+            for name, one in self.supervisors.items()
+            if running.has_begun(name)
+        )
 
     def machine_of(self, cluster: str) -> Machine:
         return self.supervisors[cluster].machine
@@ -160,37 +196,75 @@ class Fleet:
         if supervisor is None:
             known = ", ".join(sorted(self.supervisors))
             return f"no cluster is called {cluster!r}: one of {known}"
+        if self._running is not None:
+            self._running.hurry(cluster)
         refused = await supervisor.submit(command)
         self._audit.command(cluster, command, refused, clock.wall())
         return refused
 
     async def reload(self, by: str) -> str | None:
         """All of the new configuration, or none of it and the reason."""
-        refused = await self._reload()
+        async with self._reloading:
+            refused = await self._reload()
+        self._metrics.reloaded(ok=refused is None, at=clock.wall())
         self._audit.note(by, "reload", refused, clock.wall())
         return refused
 
     async def _reload(self) -> str | None:
+        """Clusters that are written as before are not touched."""
         try:
             configuration = await asyncio.to_thread(load, self._path)
-        except ConfigurationErrors as errors:
-            self._metrics.reloaded(ok=False, at=clock.wall())
-            return str(errors)
-        if set(configuration.clusters) != set(self.supervisors):
-            self._metrics.reloaded(ok=False, at=clock.wall())
-            return "clusters were added or removed: that needs a restart; nothing was changed"
-        if configuration.daemon != self._configuration.daemon:
-            self._metrics.reloaded(ok=False, at=clock.wall())
-            return "the section daemon was changed: that needs a restart; nothing was changed"
+            sections, found = configuration.clusters, changes(self._configuration, configuration)
+            supervise = asyncio.to_thread
+            added = [await supervise(self._supervise, n, sections[n]) for n in found.added]
+        except (ConfigurationErrors, JournalError) as error:
+            return str(error)
+        refused = self._why_not(configuration, found)
+        if refused is not None:
+            return refused
         plans = {
-            name: Reload(to_policy(name, section), nodes_of(name, section), ways_of(section))
-            for name, section in configuration.clusters.items()
-        }
-        for name, reload in plans.items():
-            self.supervisors[name].reload(reload)
-        self._configuration = configuration
-        self._metrics.reloaded(ok=True, at=clock.wall())
+            name: Reload(
+                to_policy(name, sections[name]), nodes_of(name, sections[name]),
+                ways_of(sections[name]),
+            )
+            for name in found.changed
+        }  # fmt: skip
+        before, self._configuration = self._configuration, configuration
+        self._leaving |= {name: before.clusters[name] for name in found.removed}
+        for one in added:
+            self._take_up(one)
+        self._begin(found.added)
+        for name, plan in plans.items():
+            self.supervisors[name].reload(plan)
+        log.logger().info(f"clusters that the configuration has otherwise: {found}")
+        await self._answer_elsewhere(found.changed, before)
+        await self._leave(found.removed)
         return None
+
+    def _why_not(self, configuration: Configuration, found: Changes) -> str | None:
+        if self._stopping or self._running is None:
+            return "the daemon is not running, or stops; nothing was changed"
+        if configuration.daemon != self._configuration.daemon:
+            return "the section daemon was changed: that needs a restart; nothing was changed"
+        again = ", ".join(sorted(self._leaving.keys() & configuration.clusters.keys()))
+        if again:
+            return f"{again}: still being let go of: reload again in a while; nothing was changed"
+        machines = {name: self.machine_of(name) for name in found.removed}
+        return why_not_removed(found.removed, machines)
+
+    async def _answer_elsewhere(self, names: tuple[str, ...], before: Configuration) -> None:
+        for name in names:
+            section = self._configuration.clusters[name]
+            if self._running is not None and ports_of(before.clusters[name]) != ports_of(section):
+                await self._running.answer(name, self._answers(name, section))
+
+    async def _leave(self, names: tuple[str, ...]) -> None:
+        """A failover that begins in this very moment is finished first, and not waited for here."""
+        for name in names:
+            self._let_go(name)
+        if self._running is not None:
+            await self._running.until_gone(names, LET_GO_WITHIN_S + 1.0)
+            await asyncio.sleep(0)
 
     # Source: what the outside may see.
 
@@ -200,18 +274,23 @@ class Fleet:
     def status(self, cluster: str) -> Mapping[str, Any]:
         supervisor = self.supervisors[cluster]
         document = status_document(cluster, supervisor.machine, clock.now(), supervisor.policy)
-        return {**document, "readiness": self.readiness(cluster)}
+        return {**document, "readiness": _readiness(self.preflights[cluster])}
 
-    def readiness(self, cluster: str) -> dict[str, Any]:
-        """As it was last judged."""
-        known = self.preflights[cluster]
-        ago = None if known.judged_at is None else round(clock.monotonic() - known.judged_at, 1)
-        return readiness_document(known.checks, known.objectives, ago)
+    def told(self) -> list[str]:
+        """A sentence each; of many, only of those that are not simply watched."""
+        few = len(self.supervisors) <= MANY_CLUSTERS
+        told = [
+            f"{name}: {state_sentence(one.machine)}"
+            for name, one in self.supervisors.items()
+            if few or name_of(one.machine.state) is not StateName.WATCHING
+        ]
+        return told if few else [f"{len(self.supervisors)} clusters", *told[:MANY_CLUSTERS]]
 
     async def check(self, cluster: str) -> Mapping[str, Any]:
         """As it is now: everything is looked at anew. Changes nothing."""
-        await self.preflights[cluster].look_now()
-        return self.readiness(cluster)
+        known = self.preflights[cluster]
+        await known.look_now()
+        return _readiness(known)
 
     def rehearsal(self, cluster: str, order: Order) -> Mapping[str, Any]:
         """What that order would do now; nothing is done."""
@@ -256,32 +335,7 @@ class Fleet:
             told = notice(cluster, before, event, after, entry, clock.wall())
             if told is not None:
                 self._notifications.note(told)
-            self._incidents.changed(cluster)
-            self._reported(cluster, before, event, after, entry)
-
-    def _reported(
-        self, cluster: str, before: Machine, event: Event, after: Machine, entry: Entry
-    ) -> None:
-        """Reports are written anew where a step tells more, and at the end of what they tell."""
-        number = number_of(before, event, after)
-        if number is None:
-            doubted = isinstance(before.state, Suspect) and not isinstance(after.state, Suspect)
-            if doubted or entry.outcome is not None:
-                self._incidents.write_latest_doubt_soon(cluster)
-            return
-        if entry.of_incident is not None:
-            self._incidents.write_soon(cluster, number, say=True)
-        elif entry.split or entry.divergence is not None:
-            ended = bool(before.split) and not after.split
-            self._incidents.write_soon(cluster, number, say=ended)
-        elif before.incident is None:
-            if after.incident is None:
-                self._incidents.write_soon(cluster, number, say=False)
-        else:
-            over = after.incident is None
-            confirmed = isinstance(after.state, Settling) and not isinstance(before.state, Settling)
-            if over or confirmed:
-                self._incidents.write_soon(cluster, number, say=over)
+            self._incidents.stepped(cluster, before, event, after, entry)
 
     def probed(self, cluster: str, report: NodeReport) -> None:
         self._metrics.probed(cluster, report, self.supervisors[cluster].machine)
@@ -289,9 +343,11 @@ class Fleet:
     def surveyed(
         self, cluster: str, checks: tuple[Check, ...], objectives: tuple[Objective, ...]
     ) -> None:
+        if cluster not in self.preflights:
+            return  # it was asked for, and is watched no more
         before = self.preflights[cluster].checks
         self._metrics.surveyed(cluster, checks, objectives)
-        for verdict, sentence in changes(before, checks):
+        for verdict, sentence in changed_checks(before, checks):
             tell = log.logger().warning if verdict is Verdict.FAIL else log.logger().info
             tell(sentence, cluster=cluster)
         if not before:
@@ -316,3 +372,9 @@ class Fleet:
 
     def journal_works(self, cluster: str) -> None:
         log.logger().warning("the journal can be written again", cluster=cluster)
+
+
+def _readiness(known: Preflight) -> dict[str, Any]:
+    """As it was last judged."""
+    ago = None if known.judged_at is None else round(clock.monotonic() - known.judged_at, 1)
+    return readiness_document(known.checks, known.objectives, ago)

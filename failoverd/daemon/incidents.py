@@ -10,7 +10,12 @@ import threading
 from collections import Counter
 from typing import Any
 
+from failoverd.core.events import Event
+from failoverd.core.incident import Entry
 from failoverd.core.model import Epoch
+from failoverd.core.numbering import number_of
+from failoverd.core.situation import Machine
+from failoverd.core.states import Settling, Suspect
 from failoverd.daemon.journal import Journal
 from failoverd.daemon.journal_file import JournalError
 from failoverd.observability import explanation, log, report
@@ -64,9 +69,40 @@ class Incidents:
         ]
         return sorted([*begun, *left], key=lambda one: str(one["began"]), reverse=True)
 
+    def stepped(
+        self, cluster: str, before: Machine, event: Event, after: Machine, entry: Entry
+    ) -> None:
+        """Reports are written anew where a step tells more, and at the end of what they tell."""
+        self.changed(cluster)
+        number = number_of(before, event, after)
+        if number is None:
+            doubted = isinstance(before.state, Suspect) and not isinstance(after.state, Suspect)
+            if doubted or entry.outcome is not None:
+                self.write_latest_doubt_soon(cluster)
+            return
+        if entry.of_incident is not None:
+            self.write_soon(cluster, number, say=True)
+        elif entry.split or entry.divergence is not None:
+            ended = bool(before.split) and not after.split
+            self.write_soon(cluster, number, say=ended)
+        elif before.incident is None:
+            if after.incident is None:
+                self.write_soon(cluster, number, say=False)
+        else:
+            over = after.incident is None
+            confirmed = isinstance(after.state, Settling) and not isinstance(before.state, Settling)
+            if over or confirmed:
+                self.write_soon(cluster, number, say=over)
+
     def changed(self, cluster: str) -> None:
         """Something was told: what was listed is not the whole any more. Never waits."""
         self._told_of[cluster] += 1
+
+    def forget(self, cluster: str) -> None:
+        """What was listed of it; its reports stay."""
+        with self._guard:
+            self._listed.pop(cluster, None)
+            self._told_of.pop(cluster, None)
 
     def document(self, cluster: str, number: Number) -> dict[str, Any] | None:
         told = self.told(cluster, number)

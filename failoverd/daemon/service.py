@@ -19,7 +19,6 @@ from failoverd.config.messages import ConfigurationErrors
 from failoverd.core.events import OperatorFailover, OperatorPause, OperatorResume, Trigger
 from failoverd.core.states import Paused
 from failoverd.daemon import clock
-from failoverd.daemon.agent_check import serve_agent_checks
 from failoverd.daemon.control import serve_control, tcp_application
 from failoverd.daemon.fleet import Fleet
 from failoverd.daemon.journal import Journal
@@ -98,7 +97,6 @@ class Service:
                 beside = [
                     group.create_task(self._serve(runners)),
                     group.create_task(self._tell_systemd()),
-                    group.create_task(serve_agent_checks(self._fleet.agent_checks())),
                 ]
                 runners.append(await serve_control(self._fleet, self._control_socket))
                 log.logger().info("failoverd is running", control_socket=str(self._control_socket))
@@ -145,13 +143,10 @@ class Service:
         while True:
             if microseconds and self._fleet.alive():
                 notify("WATCHDOG=1")
-            lines = []
-            for name, supervisor in self._fleet.supervisors.items():
-                status = self._fleet.status(name)
-                lines.append(f"{name}: {status['sentence']}")
-                if self._stopping and supervisor.in_procedure:
-                    lines.append("finishing the failover before it stops")
-                    notify("EXTEND_TIMEOUT_USEC=30000000")
+            lines = self._fleet.told()
+            if self._stopping and self._fleet.in_procedure:
+                lines = [*lines, "finishing the failover before it stops"]
+                notify("EXTEND_TIMEOUT_USEC=30000000")
             notify(f"STATUS={'; '.join(lines)}".replace("\n", " "))
             await asyncio.sleep(pause)
 
@@ -203,7 +198,7 @@ class Service:
         self._say("SIGUSR1", await self._fleet.submit(names[0], command))
 
     async def _pause_or_resume(self) -> None:
-        for name, supervisor in self._fleet.supervisors.items():
+        for name, supervisor in tuple(self._fleet.supervisors.items()):
             paused = isinstance(supervisor.machine.state, Paused)
             command = OperatorResume("SIGUSR2") if paused else OperatorPause("SIGUSR2")
             self._say("SIGUSR2", await self._fleet.submit(name, command))

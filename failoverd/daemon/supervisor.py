@@ -57,6 +57,8 @@ EFFECT_GRACE_S = 15.0
 LET_GO_WITHIN_S = 5.0
 """A daemon that stops waits so long for its dead-man to be disarmed; it disarms itself later."""
 
+WATCHED_NO_MORE = "the cluster is watched no more: nothing was done"
+
 
 class Observer(Protocol):
     """Whoever turns (before, event, after) into metrics, log lines and reports."""
@@ -125,6 +127,7 @@ class Supervisor:
         )
         self._wal: dict[NodeName, WalOnDisk] = {}
         self._stopping = False
+        self._over = False
         self._pending: Reload | None = None
         self.stepped_at = clock.monotonic()
 
@@ -136,6 +139,8 @@ class Supervisor:
 
     async def submit(self, command: Command) -> str | None:
         """None once the command is journaled and in force; else why it was refused."""
+        if self._over:
+            return WATCHED_NO_MORE
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Ask(command, answer))
         return await answer
@@ -179,6 +184,15 @@ class Supervisor:
         for node in self._nodes.values():
             await node.host.close()
         await close_ways(self._targets)
+        self._refuse_the_rest()
+
+    def _refuse_the_rest(self) -> None:
+        """Whoever asked too late is answered all the same."""
+        self._over = True
+        while not self._queue.empty():
+            event = self._queue.get_nowait()
+            if isinstance(event, _Ask) and not event.answer.done():
+                event.answer.set_result(WATCHED_NO_MORE)
 
     async def _replace(self, reload: Reload) -> None:
         for node in self._nodes.values():

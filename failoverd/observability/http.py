@@ -99,14 +99,11 @@ async def _index(request: web.Request) -> web.Response:
     names = [name for name in source.clusters() if wanted in (None, name)]
     if not names:
         raise web.HTTPNotFound(reason=f"no such cluster; one of {', '.join(source.clusters())}")
-    few = len(names) <= MANY_CLUSTERS
-    shown = [
-        Shown(
-            source.status(name),
-            await asyncio.to_thread(source.incidents, name) if few else (),
-        )
-        for name in names
-    ]
+    told = {}
+    if len(names) <= MANY_CLUSTERS:
+        told = {name: await asyncio.to_thread(source.incidents, name) for name in names}
+    known = frozenset(source.clusters())  # a reload may have come in between
+    shown = [Shown(source.status(n), told.get(n, ())) for n in names if n in known]
     happened = [one.told for one in source.live.recent() if one.told["cluster"] in names]
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
     return web.Response(text=page(shown, happened), content_type="text/html", headers=headers)

@@ -195,6 +195,11 @@ def logger() -> Any:
     return structlog.get_logger("failoverd")
 
 
+def forget(cluster: str) -> None:
+    """It is watched no more: no incident of it is under way."""
+    _under_way.is_now(cluster, None)
+
+
 def _blocks(before: Machine, after: Machine) -> bool:
     """Also where it was blocked already, and for another reason."""
     match before.state, after.state:

@@ -34,10 +34,8 @@ from failoverd.core.events import (
 )
 from failoverd.core.incident import IncidentOutcome, loss_of, outcome_of, trigger_of
 from failoverd.core.jobs import Job
-from failoverd.core.machine import transitions
 from failoverd.core.model import Look, NodeName, NodeReport, Outcome
 from failoverd.core.objectives import Objective
-from failoverd.core.operator import COMMANDED
 from failoverd.core.outlook import Steady, outlook
 from failoverd.core.policy import Policy, TargetName
 from failoverd.core.readiness import Check, failing
@@ -59,6 +57,7 @@ from failoverd.core.states import (
 )
 from failoverd.core.target import TargetJob, leads
 from failoverd.core.wal_answers import LossMeasured, Salvaged
+from failoverd.observability.declared import declared
 from failoverd.observability.log import lines_dropped
 from failoverd.observability.next_steps import UNDER_WAY
 from failoverd.observability.readiness import seed_readiness, surveyed
@@ -125,9 +124,8 @@ class Metrics:
         trigger and outcome.
         """
         s = self._all
-        for pair in transitions():
-            for trigger in _triggers(pair):
-                s.transitions.labels(cluster, name_of(pair[0]), name_of(pair[1]), trigger)
+        for transition in declared():
+            s.transitions.labels(cluster, *transition)
         for transition, count in counted.items():
             s.transitions.labels(cluster, *transition).inc(count)
         for trigger in Trigger:
@@ -152,6 +150,13 @@ class Metrics:
         self._of_targets(cluster, Machine(), policy)
         self._choose(s.state, (cluster,), StateName.STARTING)
         self._know(cluster, frozenset(policy.nodes))
+
+    def forget(self, cluster: str) -> None:
+        self._all.forget(cluster)
+        for known in (self._nodes, self._targets, self._began, self._unready):
+            known.pop(cluster, None)
+        self._chosen = {key: one for key, one in self._chosen.items() if key[1] != cluster}
+        self._looked = {key: at for key, at in self._looked.items() if key[0] != cluster}
 
     def _know(self, cluster: str, nodes: frozenset[NodeName]) -> None:
         """Create the series of new nodes; forget those of nodes that were removed."""
@@ -360,7 +365,6 @@ class Metrics:
         surveyed(self._all, cluster, checks, objectives)
 
     def notifying(self, target: str) -> None:
-        """Somebody is to be told of notices."""
         for outcome in NOTIFIED:
             self._all.notifications.labels(target, outcome)
         self._all.notices_queued.labels(target)
@@ -388,12 +392,3 @@ def _looks(report: NodeReport) -> Iterable[tuple[str, Look]]:
     host = report.host
     looks = (report.held, report.fresh, report.write, host.look, host.local_socket)
     return zip(KINDS, (*looks, report.reach_primary), strict=True)
-
-
-_WATCHING = frozenset({"starting", "watching", "suspect", "paused", "blocked"})
-
-
-def _triggers(pair: tuple[type[State], type[State]]) -> tuple[Trigger, ...]:
-    """What may set a transition off: outside of a failover only time, unless commanded."""
-    calm = {name_of(pair[0]), name_of(pair[1])} <= _WATCHING
-    return (Trigger.AUTOMATIC,) if calm and pair not in COMMANDED else tuple(Trigger)

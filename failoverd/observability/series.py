@@ -39,6 +39,7 @@ class Series:
 
     def __init__(self, lines_dropped: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
+        self._of_clusters: list[Family] = []
         self._rows: list[tuple[str, str, tuple[str, ...], str]] = [
             (f"{DROPPED[0]}_total", "counter", (), DROPPED[1])
         ]
@@ -270,15 +271,30 @@ class Series:
 
     def _gauge(self, name: str, meaning: str, *labels: str, of_daemon: bool = False) -> Gauge:
         named = self._named(name, "gauge", meaning, labels, of_daemon=of_daemon)
-        return Gauge(*named, registry=self.registry)
+        family = Gauge(*named, registry=self.registry)
+        self._by_cluster(family, named[2])
+        return family
 
     def _counter(self, name: str, meaning: str, *labels: str, of_daemon: bool = False) -> Counter:
         named = self._named(name, "counter", meaning, labels, of_daemon=of_daemon)
-        return Counter(*named, registry=self.registry)
+        family = Counter(*named, registry=self.registry)
+        self._by_cluster(family, named[2])
+        return family
 
     def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
         named = self._named(name, "histogram", meaning, labels, of_daemon=False)
-        return Histogram(*named, buckets=BUCKETS, registry=self.registry)
+        family = Histogram(*named, buckets=BUCKETS, registry=self.registry)
+        self._by_cluster(family, named[2])
+        return family
+
+    def _by_cluster(self, family: Family, labels: tuple[str, ...]) -> None:
+        if "cluster" in labels:
+            self._of_clusters.append(family)
+
+    def forget(self, cluster: str) -> None:
+        """No series of it is left."""
+        for family in self._of_clusters:
+            family.remove_by_labels({"cluster": cluster})
 
     def _named(
         self, name: str, kind: str, meaning: str, labels: tuple[str, ...], *, of_daemon: bool

@@ -1,21 +1,36 @@
-"""One daemon, two clusters: a signal that names none of them is refused."""
+"""One daemon, several clusters: signals, and reloads that leave alone what they do not name."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import shutil
 import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
+import pytest
 import yaml
 
-from failoverd.demo import watched
+from failoverd.demo import pair as pairs
+from failoverd.demo import postgres, unprivileged, watched
+from failoverd.demo.configuration import write_configuration
 from failoverd.demo.postgres import free_ports, wait_for
+from failoverd.demo.watched import CLUSTER
+
+HELD = "failoverd_probe_duration_seconds_count"
 
 
-def cluster(ports):
+def nowhere(ports, **sections):
+    """Two servers that are not there."""
     nodes = {
         f"pg{n}": {"host": "127.0.0.1", "postgres": {"port": port}} for n, port in enumerate(ports)
     }
     postgres = {"bin_dir": "/nonexistent", "data_dir": "/nonexistent"}
-    return {"transport": "local", "nodes": nodes, "postgres": postgres}
+    return {"transport": "local", "nodes": nodes, "postgres": postgres, **sections}
 
 
 def test_sigusr1_says_what_to_type_where_there_are_several(tmp_path):
@@ -24,7 +39,7 @@ def test_sigusr1_says_what_to_type_where_there_are_several(tmp_path):
     config.write_text(
         yaml.safe_dump(
             {
-                "clusters": {"one": cluster(servers[:2]), "two": cluster(servers[2:])},
+                "clusters": {"one": nowhere(servers[:2]), "two": nowhere(servers[2:])},
                 "daemon": {
                     "listen": f"127.0.0.1:{port}",
                     "state_dir": str(tmp_path / "state"),
@@ -44,3 +59,144 @@ def test_sigusr1_says_what_to_type_where_there_are_several(tmp_path):
     finally:
         daemon.stop()
     assert daemon.exit_status == 0
+
+
+class Running:
+    """A daemon on a real pair and on clusters that are nowhere, and its configuration."""
+
+    def __init__(self, pair, daemon, config) -> None:
+        self.pair = pair
+        self.daemon = daemon
+        self.config = config
+
+    def failoverd(self, *words):
+        return subprocess.run(
+            [sys.executable, "-m", "failoverd", "-c", str(self.config), *words],
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False,
+        )  # fmt: skip
+
+    def reload(self, **clusters):
+        """With these as well, or otherwise; None: without the one of that name."""
+        before = self.config.read_text()
+        whole = yaml.safe_load(before)
+        wanted = whole["clusters"] | clusters
+        whole["clusters"] = {name: one for name, one in wanted.items() if one is not None}
+        self.config.write_text(yaml.safe_dump(whole))
+        done = self.failoverd("reload")
+        if done.returncode:
+            self.config.write_text(before)
+        return done
+
+    def known(self):
+        body = json.loads(self.daemon.get("/api/v1/clusters"))
+        return {one["cluster"]: one for one in body["clusters"]}
+
+    def of_metrics(self):
+        """The clusters that any series is of."""
+        return {one.labels["cluster"] for one in self.daemon.metrics() if "cluster" in one.labels}
+
+    def rounds(self, cluster):
+        """How often the held session of each node was asked."""
+        return {
+            one.labels["node"]: one.value
+            for one in self.daemon.metrics()
+            if one.name == HELD
+            and one.labels["cluster"] == cluster
+            and one.labels["kind"] == "held"
+        }
+
+    def sessions(self):
+        """The held session of the pair's cluster, on each server that answers."""
+        asked = (
+            "select pid from pg_stat_activity"
+            f" where application_name = 'failoverd/{CLUSTER}' order by backend_start limit 1;"
+        )
+        return [postgres.sql(server, asked) for server in self.pair.servers]
+
+    @property
+    def log(self):
+        return self.daemon.log.read_text()
+
+
+@pytest.fixture
+def running():
+    with contextlib.ExitStack() as stack:
+        place = Path(tempfile.mkdtemp(prefix="failoverd-", dir="/tmp"))
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
+        become = unprivileged.namespace_prefix() if unprivileged.needed() else ()
+        assert become is not None, "run the tests as a user that is not root"
+        pair = pairs.bring_up(place, postgres.find(), become, lambda _: None)
+        stack.callback(pairs.take_down, pair)
+        (port,) = free_ports(1)
+        daemon = watched.start(write_configuration(place, pair, port), port, place / "daemon.log")
+        stack.callback(daemon.stop)
+        wait_for(daemon.ready, f"it is ready: {(place / 'daemon.log').read_text()}")
+        wait_for(lambda: not daemon.status()["outlook"]["obstacles"], "a failover would work")
+        yield Running(pair, daemon, place / "config.yaml")
+
+
+def test_clusters_come_and_go_and_change_while_the_others_are_left_alone(running):
+    while_another_is_well(running)
+    while_another_fails_over(running)
+
+
+def while_another_is_well(running):
+    ports, others = free_ports(2), free_ports(2)
+    before = running.sessions()
+    assert running.reload(added=nowhere(ports), changed=nowhere(others)).returncode == 0
+    wait_for(lambda: set(running.known()) == {CLUSTER, "added", "changed"}, "both are watched")
+    wait_for(lambda: running.of_metrics() == set(running.known()), "both have series")
+    assert running.failoverd("pause", "--cluster", "added").returncode == 0
+
+    slower = nowhere(others, detection={"interval": "2s"})
+    rounds = running.rounds(CLUSTER)
+    assert running.reload(added=None, changed=slower).returncode == 0
+    assert set(running.known()) == {CLUSTER, "changed"}
+    assert running.of_metrics() == {CLUSTER, "changed"}
+    assert running.daemon.get("/api/v1/clusters/added") is None
+    refused = running.failoverd("resume", "--cluster", "added")
+    assert refused.returncode != 0
+    wait_for(
+        lambda: all(running.rounds(CLUSTER)[node] > seen for node, seen in rounds.items()),
+        "the rounds go on",
+    )
+    assert running.sessions() == before, "its sessions were not even ended"
+
+    # Whoever comes back is found as it was left.
+    assert running.reload(added=nowhere(ports)).returncode == 0
+    wait_for(lambda: running.known()["added"]["state"] == "paused", "it is paused as it was")
+    assert running.daemon.exit_status is None
+
+
+def while_another_fails_over(running):
+    """It stays until that is over, whatever the configuration says."""
+    ports = free_ports(2)
+    assert running.reload(added=None, changed=None, other=nowhere(ports)).returncode == 0
+    primary, standby = running.pair.servers
+    replays = int(
+        postgres.sql(standby, "select pid from pg_stat_activity where backend_type = 'startup';")
+    )
+    os.kill(replays, signal.SIGSTOP)  # whoever is asked to promote does not get to it
+    try:
+        os.kill(postgres.postmaster_pid(primary), signal.SIGKILL)
+        wait_for(lambda: running.known()[CLUSTER]["state"] == "promoting", "it is to promote")
+        refused = running.reload(**{CLUSTER: None})
+        assert refused.returncode == 1
+        assert (
+            f"clusters.{CLUSTER} was removed, and a failover of it is under way" in refused.stderr
+        )
+        assert set(running.known()) == {CLUSTER, "other"}, "nothing was changed"
+        changed = nowhere(ports, detection={"interval": "2s"})
+        assert running.reload(other=changed, third=nowhere(free_ports(2))).returncode == 0
+        assert set(running.known()) == {CLUSTER, "other", "third"}
+        assert running.known()[CLUSTER]["state"] == "promoting"
+        assert running.reload(other=None).returncode == 0
+        assert running.of_metrics() == {CLUSTER, "third"}
+        assert running.known()[CLUSTER]["state"] == "promoting"
+    finally:
+        os.kill(replays, signal.SIGCONT)
+    wait_for(lambda: running.known()[CLUSTER]["timeline"] == 2, "it is promoted")
+    wait_for(lambda: running.known()[CLUSTER]["state"] == "watching", "it is done")
+    assert running.reload(**{CLUSTER: None}).returncode == 0
+    assert set(running.known()) == {"third"}
+    assert "nobody sees to it any more: pg1 (quarantined)" in running.log
