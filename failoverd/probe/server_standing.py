@@ -51,7 +51,7 @@ select current_setting('server_version_num')::int as version,
        coalesce(inet_server_port(), 0) as server_port,
        case when not pg_is_in_recovery() and pg_has_role('pg_read_all_stats', 'usage')
             then (select sum(pg_database_size(oid))::int8 from pg_database) end as databases_bytes,
-       (select coalesce(substring(setting from 'application_name\s*=\s*''?([^''\s&]+)'),
+       (select coalesce(substring(setting from '.*application_name\s*=\s*''?([^''\s&]+)'),
                         nullif(current_setting('cluster_name'), ''))
           from pg_settings where name = 'primary_conninfo') as own_name,
        (select substring(setting from '(?:^|\s)user\s*=\s*''?([^''\s]+)')

@@ -98,6 +98,18 @@ def test_a_lost_grant_is_found_and_its_sql_mends_it(checked):
     assert "pg_monitor (to see replication" in found["sentence"]
 
 
+def test_a_standby_of_another_name_is_found_and_renamed(checked):
+    conninfo = postgres.sql(checked.servers["pg2"], "show primary_conninfo;").strip()
+    other = conninfo + " application_name=walreceiver"
+    checked.sql(
+        "pg2",
+        f"alter system set primary_conninfo = {postgres.quoted(other)};",
+        "select pg_reload_conf();",
+    )
+    found = checked.broken_then_mended("primary_conninfo", "pg2", verdict="warn")
+    assert "its application_name is walreceiver" in found["sentence"]
+
+
 def test_a_slot_that_is_missing_on_the_primary_is_found_and_made(checked):
     checked.sql("pg2", "alter system set primary_slot_name = 'pg2';", "select pg_reload_conf();")
     # A standby that keeps its old connection has not noticed yet: it must connect anew.

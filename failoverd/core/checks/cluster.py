@@ -29,7 +29,17 @@ def failover_possible(s: Survey) -> Judged | None:
         return fine("somebody could take over this second")
     if s.primary is None:
         return fault("; ".join(s.obstacles), "mend what fails of the servers first: see sql")
-    return fault("; ".join(s.obstacles), "failoverd status says what stands in the way")
+    fixes = [fix for one in s.obstacles for word, fix in _ENDED_BY.items() if word in one]
+    return fault("; ".join(s.obstacles), "\n".join(fixes) or "failoverd status")
+
+
+_ENDED_BY = {
+    "failoverd ack ends it": "failoverd ack",
+    "failoverd ack starts anew": "failoverd ack",
+    "paused by": "failoverd resume",
+    "it would wait for an operator": "failover: {mode: automatic}   # then failoverd reload",
+}
+"""Words of an obstacle (core/outlook.py), and what takes it away."""
 
 
 def unknown_walsenders(s: Survey) -> Judged | None:
@@ -49,7 +59,7 @@ def unknown_walsenders(s: Survey) -> Judged | None:
     told = " and ".join(strangers)
     return worry(
         f"{told} streams from the primary and is no node here: nobody would lead it to a new one",
-        "add it to `nodes` (priority: never, where it shall not take over), or end it",
+        "nodes: {NAME: {host: ITS_ADDRESS, priority: never}}   # or without priority, or end it",
     )
 
 

@@ -105,14 +105,15 @@ def sudo(s: Survey, node: NodeName) -> Judged | None:
     if _sudo_refused(look):
         return fault(
             f"the words of `become` are refused: {look.detail}",
-            f"on {node}: echo 'SSH_USER ALL=(postgres) NOPASSWD: ALL' > /etc/sudoers.d/failoverd",
+            f"on {node}: echo '{_user(s, node)} ALL=(postgres) NOPASSWD: ALL' >"
+            " /etc/sudoers.d/failoverd",
         )
     if host is None:
         return untold("nobody logged in")
     if not host.owns_data:
         return fault(
             f"{host.user} is not the owner of the data directory: nothing could be fenced",
-            "set ssh.user to the owner, or postgres.become to [sudo, -n, -u, postgres]",
+            "postgres: {become: [sudo, -n, -u, postgres]}   # or ssh: {user: ...}, the owner",
         )
     if host.sudo is False:
         words = f"/usr/bin/systemctl * {host.unit}"
@@ -122,6 +123,11 @@ def sudo(s: Survey, node: NodeName) -> Judged | None:
             " /etc/sudoers.d/failoverd",
         )
     return fine("who logs in may do there what must be done")
+
+
+def _user(s: Survey, node: NodeName) -> str:
+    login = s.logins.get(node)
+    return "SSH_USER" if login is None else login.user
 
 
 def identity(s: Survey, node: NodeName) -> Judged | None:
@@ -163,7 +169,7 @@ def node_address(s: Survey, node: NodeName, server: ServerStanding) -> Judged | 
         return fault(
             f"the server that answers listens on {server.server_port}, not on {named.port}: a"
             " pooler or proxy is in between",
-            f"set postgres.port of {node} to {server.server_port}, PostgreSQL's own",
+            f"nodes: {{{node}: {{postgres: {{port: {server.server_port}}}}}}}   # PostgreSQL's own",
         )
     if not server.server_address and not named.host.startswith("/"):
         return fault(

@@ -156,12 +156,12 @@ def primary_conninfo(s: Survey, node: NodeName, server: ServerStanding) -> Judge
     if not server.own_name:
         return worry(
             "its primary_conninfo has no application_name: it is told apart by address alone",
-            f"add application_name={node} to primary_conninfo of {node}, and reload it",
+            _named(node),
         )
     if server.own_name != node:
         return worry(
             f"its application_name is {server.own_name}, not {node}",
-            f"write application_name={node} in primary_conninfo of {node}, and reload it",
+            _named(node),
         )
     if server.settings.get("recovery_target_timeline", "latest") != "latest":
         return fault(
@@ -171,6 +171,13 @@ def primary_conninfo(s: Survey, node: NodeName, server: ServerStanding) -> Judge
     return fine(f"it follows {report.upstream_host} as {server.own_name}")
 
 
+def _named(node: NodeName) -> str:
+    """Of a conninfo that says it twice, libpq takes what stands last."""
+    longer = f"current_setting('primary_conninfo') || ' application_name={node}'"
+    statement = f"select format('alter system set primary_conninfo = %L', {longer})"
+    return f"on {node}: psql -Atc \"{statement}\" | psql && psql -c 'select pg_reload_conf()'"
+
+
 def _as_standby(s: Survey, node: NodeName) -> Judged | None:
     if node != s.primary:
         return None
@@ -178,7 +185,8 @@ def _as_standby(s: Survey, node: NodeName) -> Judged | None:
         return fine("as a standby it is given the credentials of `replication`")
     return worry(
         "as an old primary it would not come back by itself: there are no credentials for it",
-        "write replication: {user: ..., password_file: ...} (docs/rejoin.md)",
+        "replication: {user: replicator, password_file: /etc/failoverd/replication}   # in that"
+        " cluster; failoverd grants --replication replicator makes the role (docs/rejoin.md)",
     )
 
 
