@@ -222,8 +222,19 @@ def _told(m: Machine, event: Event, now: Now) -> Machine:
             reason == DEAD_MAN_VOID and node == a.node and a.phase is Phase.ARMED
         ):
             return _lost(m, a, failed.evidence.sentence, now)
+        case Observed() if a.phase is Phase.ARMED and _booted_since(m, a):
+            return _lost(m, a, f"{a.node} was booted since", now)
         case _:
             return m
+
+
+def _booted_since(m: Machine, a: Arming) -> bool:
+    """It ended with its host; what is started there now has none, and may be unheard yet."""
+    report = m.view.report(a.node)
+    facts = report.host.facts
+    if a.armed_for is None or facts is None or not report.host.look.ok:
+        return False
+    return facts.boot_id not in ("", a.armed_for.boot_id)
 
 
 def _lost(m: Machine, a: Arming, why: str, now: Now) -> Machine:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 from failoverd.core.arming import renewed
-from failoverd.core.dead_man import Arming, DeadMan, Phase, Reading, sent_by_host_clock
+from failoverd.core.dead_man import Arming, DeadMan, Reading, sent_by_host_clock
 from failoverd.core.events import DeadManLost
 from failoverd.core.model import Instant, NodeName, Outcome
+from failoverd.core.renewal import Kept, acknowledged, counted_on, kept_of, sent
 from failoverd.core.situation import Machine
 from failoverd.daemon import clock
 from failoverd.effect.dead_man import centiseconds, life, reading
@@ -35,15 +35,6 @@ class Renewal(enum.StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """An arming of this process, with what was sent for it and what was acknowledged."""
-
-    arming: Arming
-    dead_man: DeadMan
-    latest: Reading
-
-
 class Renewals:
     """Of one cluster."""
 
@@ -60,46 +51,35 @@ class Renewals:
         self._owner = owner
         self._lost = lost
         self._told = told
-        self._kept: _Kept | None = None
+        self._kept: Kept | None = None
 
     @property
     def dead_man(self) -> DeadMan | None:
         """What may be counted on: armed, by this process, and neither disarmed nor lost since."""
         arming = self._present().dead_man
-        if arming is None or arming.phase is not Phase.ARMED:
-            return None
-        kept = self._kept_of(arming)
-        return None if kept is None else kept.dead_man
+        return counted_on(self._kept_of(arming), arming)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             beat = clock.monotonic() + RENEW_EVERY_S
             arming = renewed(self._present())
-            kept = self._kept_of(arming) if arming is not None else None
+            kept = self._kept_of(arming)
             if kept is not None and kept.arming.node in self.nodes:
                 await self._renew(kept)
             await asyncio.sleep(max(0.0, beat - clock.monotonic()))
 
-    def _kept_of(self, arming: Arming) -> _Kept | None:
-        if not arming.name or arming.armed_for is None or arming.reading is None:
-            return None
-        if self._kept is None or self._kept.arming.name != arming.name:
-            first = arming.reading
-            dead_man = DeadMan(
-                arming.armed_for, arming.standbys, first.answered_at, first.asked_at, arming.ttl_s
-            )
-            self._kept = _Kept(arming, dead_man, first)
+    def _kept_of(self, arming: Arming | None) -> Kept | None:
+        found = kept_of(self._kept, arming)
+        self._kept = self._kept if found is None else found
+        return found
+
+    def _present_kept(self) -> Kept | None:
         return self._kept
 
-    def _present_kept(self) -> _Kept | None:
-        return self._kept
-
-    async def _renew(self, kept: _Kept) -> None:
+    async def _renew(self, kept: Kept) -> None:
         claimed, node = kept.latest, self.nodes[kept.arming.node]
-        # Whether it arrives or not, the TTL may count from what it claims.
-        sent = replace(kept.dead_man, sent_at=max(kept.dead_man.sent_at, claimed.answered_at))
-        self._kept = replace(kept, dead_man=sent)
+        self._kept = sent(kept)
         asked_at = clock.boottime()
         answer = await node.host.call(
             "dead_man_renew", self._arguments(kept, node, asked_at), timeout_s=RENEW_LIMIT_S
@@ -110,7 +90,7 @@ class Renewals:
             return
         self._after(present, claimed, answer, reading(answer, asked_at, answered_at))
 
-    def _arguments(self, kept: _Kept, node: Node, now: Instant) -> dict[str, str]:
+    def _arguments(self, kept: Kept, node: Node, now: Instant) -> dict[str, str]:
         """It expires by the host's clock, as far as that is known here, and never too late."""
         claimed, epoch = kept.latest, str(kept.arming.epoch)
         expires_at = Instant(now + ACT_LIFETIME_S)
@@ -127,12 +107,10 @@ class Renewals:
         }
 
     def _after(
-        self, kept: _Kept, claimed: Reading, answer: HostAnswer, latest: Reading | None
+        self, kept: Kept, claimed: Reading, answer: HostAnswer, latest: Reading | None
     ) -> None:
         if answer.done and latest is not None and life(answer) == kept.arming.armed_for:
-            acknowledged = max(kept.dead_man.acknowledged_at, claimed.asked_at)
-            known = replace(kept.dead_man, acknowledged_at=acknowledged)
-            self._kept = replace(kept, dead_man=known, latest=latest)
+            self._kept = acknowledged(kept, claimed, latest)
             self._told(Renewal.ACKNOWLEDGED, "")
         elif answer.outcome is Outcome.OK and answer.exit_status in _ENDED:
             self._told(Renewal.REFUSED, why(answer))

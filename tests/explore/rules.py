@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from failoverd.core.effects import CloseTarget, Effect, Fence, Promote, Redirect, Unfence
+from failoverd.core.effects import Effect, Fence, Promote
 from failoverd.core.events import Trigger
 from failoverd.core.jobs import Job
 from failoverd.core.model import ProofKind
@@ -20,6 +20,7 @@ from failoverd.core.states import (
     Settling,
     Watching,
 )
+from tests.explore.asks import wrongly_asked
 from tests.explore.moves import replies
 from tests.explore.node import Budget, Node, tick
 from tests.explore.world import FREEZE, HUNG, UP
@@ -56,6 +57,8 @@ def invariants(before: Node, after: Node) -> None:
 def asked_for(effect: Effect, node: Node) -> None:
     """At the moment an act is asked for."""
     m = node.machine
+    wrong = wrongly_asked(m, effect, node.now)
+    assert wrong is None, wrong
     match effect:
         case Promote(proof=proof):
             for gone in m.incident.given_up if m.incident is not None else ():
@@ -68,18 +71,6 @@ def asked_for(effect: Effect, node: Node) -> None:
             if not unseen and not node.vouched:
                 assert not old.writable, f"{proof.node} takes writes"
                 assert old.guard or old.process != UP, f"{proof.node} is not fenced"
-            assert proof.epoch == m.epoch
-            assert node.now - proof.proved_at <= 30.0, "the proof is too old"
-        case Redirect(primary=name, target=target) if target:
-            assert name == m.memory.primary, f"sent to {name}, and {m.memory.primary} is primary"
-            assert not isinstance(m.state, (Electing, Salvaging, Promoting, Confirming))
-            assert not m.asked or m.asked == {name}, "sent back although another was asked"
-        case CloseTarget():
-            assert isinstance(m.state, Fencing), "closed outside of a fence"
-        case Unfence(node=name):
-            assert not m.asked, "unfenced although somebody was asked to promote"
-            others = [r.name for r in m.view.others(name) if r.writable]
-            assert not others, f"unfenced beside {others}"
         case Fence(node=name) if not m.asked and name == m.memory.primary:
             heard = [n for n in node.seen.names if n != name and node.seen[n].process == UP]
             by_order = m.incident is not None and m.incident.trigger != Trigger.AUTOMATIC

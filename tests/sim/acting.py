@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from failoverd.core import effects
-from tests.sim.conduct import fence, new_primary, standbys, way_back, ways
+from tests.sim.conduct import dead_man, fence, new_primary, standbys, way_back, ways
 from tests.sim.kernel import Steps
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ CONDUCT: dict[type, Callable[[Daemon, Any], Steps]] = {
     effects.Repoint: standbys.repoint,
     effects.Equip: new_primary.equip,
     effects.Unguard: way_back.unguard_alone,
-    effects.ArmDeadMan: ways.dead_man,
-    effects.DisarmDeadMan: ways.dead_man,
+    effects.ArmDeadMan: dead_man.watch_over,
+    effects.DisarmDeadMan: dead_man.watch_over,
     effects.KeepDown: way_back.keep_down,
     effects.Retire: standbys.retire,
     effects.Checkpoint: new_primary.checkpoint,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from failoverd.core.model import NodeName, Outcome
 from tests.sim.kernel import Steps
 from tests.sim.reach import connect_outcome
+from tests.sim.ways import Way
 from tests.sim.world import APPLICATIONS, World
 
 
@@ -34,6 +35,23 @@ def writes(world: World, client: str, every_s: float, until: float) -> Steps:
         if not _goes_on(world, *life) or host.disk_full:
             continue
         if any(one.client == client for one in server.waiting):
+            continue
+        world.commit(server, client)
+        world.kernel.after(0.002, lambda s=server: world.release(s))  # type: ignore[misc]
+
+
+def writes_by(world: World, way: Way, client: str, every_s: float, until: float) -> Steps:
+    """One that knows the way alone, and writes wherever that leads."""
+    while world.now < until:
+        yield every_s * world.random.uniform(0.7, 1.3)
+        name = way.leads_to
+        if name is None or connect_outcome(world, APPLICATIONS, name) is not Outcome.OK:
+            continue
+        server, life = world.server(name), world.server(name).life
+        yield world.delay(APPLICATIONS, name)
+        writable = way.leads_to == name and _goes_on(world, name, life)
+        busy = any(one.client == client for one in server.waiting)
+        if not writable or busy or world.hosts[name].disk_full:
             continue
         world.commit(server, client)
         world.kernel.after(0.002, lambda s=server: world.release(s))  # type: ignore[misc]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from failoverd.core.dead_man import FIRED
-from failoverd.core.effects import Confirm, Fence, Promote, Salvage, Thaw, Unfence, Unguard
+from failoverd.core.effects import Confirm, Effect, Fence, Promote, Salvage, Thaw, Unfence, Unguard
 from failoverd.core.events import Observed, OperatorAdopts, Replied, Woke
 from failoverd.core.jobs import Job
 from failoverd.core.model import PROOF_LIFETIME_S, SPOKE, Guard, NodeName, NodeReport, Outcome
@@ -29,6 +29,7 @@ from failoverd.core.states import (
     Watching,
 )
 from failoverd.daemon.course import Saw
+from tests.explore.asks import wrongly_asked
 from tests.sim.postgres import Server
 from tests.sim.reach import connect_outcome
 from tests.sim.world import World
@@ -297,8 +298,11 @@ class Beliefs:
             passed = self.world.now - known.heard_at
             self.fail(f"{d.name} begins {passed:.2f} s after {primary} has answered")
 
-    def asks(self, d: Daemon, effect: object) -> None:
+    def asks(self, d: Daemon, effect: Effect) -> None:
         m = d.machine
+        wrong = wrongly_asked(m, effect, d.monotonic())
+        if wrong is not None:
+            self.fail(f"{d.name}: {wrong}")
         if isinstance(effect, Unguard | Unfence):
             beside = self._seen_writing(m, {effect.node, *({m.memory.primary} - {None})}, -1.0)
             if beside:
@@ -306,10 +310,6 @@ class Beliefs:
         if not isinstance(effect, Promote):
             return
         proof, candidate = effect.proof, effect.candidate
-        if proof.epoch != m.epoch:
-            self.fail(f"{d.name} asks {candidate} to promote by a proof of epoch {proof.epoch}")
-        if d.monotonic() - proof.proved_at > PROOF_LIFETIME_S + 0.1:
-            self.fail(f"{d.name} asks {candidate} to promote by a proof that is too old")
         beside = self._seen_writing(m, {candidate, *m.asked}, proof.proved_at)
         if beside:
             self.fail(f"{d.name} asks {candidate} to promote, and has seen {beside} take writes")

@@ -19,6 +19,8 @@ from failoverd.record.codec import dumps, loads
 from tests.sim.acting import acting
 from tests.sim.kernel import Owner, Process, Steps
 from tests.sim.looking import Eye, address, round_of
+from tests.sim.renewing import Renewing
+from tests.sim.ways import Looks
 from tests.sim.world import World
 
 Check = Callable[["Daemon", Saw | Ask], None]
@@ -27,9 +29,9 @@ Check = Callable[["Daemon", Saw | Ask], None]
 class Life:
     """One process of a daemon: all of it is lost when it dies."""
 
-    def __init__(self, machine: Machine, name: str) -> None:
+    def __init__(self, machine: Machine, d: Daemon) -> None:
         self.owner = Owner()
-        self.course = Course(name, machine)
+        self.course = Course("main", machine)
         self.queue: deque[Event] = deque()
         self.consuming = False
         self.doubt = False
@@ -42,6 +44,9 @@ class Life:
         self.waiting: set[NodeName] = set()
         self.lines: dict[str, deque[tuple[int, object]]] = {}
         self.under_way: set[tuple[int, object]] = set()
+        self.renewing = Renewing()
+        self.looks = Looks(d)
+        self.frozen_at: dict[tuple[NodeName, int], Instant] = {}
 
 
 class Daemon:
@@ -98,10 +103,14 @@ class Daemon:
                 Instant(self.monotonic()),
                 ago_s if ago_s >= 0.0 else None,
             )
-        self.life = life = Life(machine, "main")
+        self.life = life = Life(machine, self)
         for name in self.world.hosts:
             life.eyes[name], life.looked[name] = Eye(), LookedAt()
             life.watchers[name] = self._spawn(self._watch(name))
+        if self.policy.dead_man is not None:
+            self._spawn(life.renewing.run(self))
+        for target in self.world.ways:
+            life.looks.watchers[target] = self._spawn(life.looks.watches(target))
         self._start(life.course.resume(self.policy))
 
     def die(self) -> None:
@@ -143,12 +152,16 @@ class Daemon:
                 primary_address=None if primary is None else (address(self.world, primary), 5432),
             )
             report: NodeReport = yield from round_of(self, name, life.eyes[name], attention, cause)
+            before = self.machine.view.report(name)
+            if (report.heard, report.host.look.ok) > (before.heard, before.host.look.ok):
+                life.looks.hasten()
             life.reports[name] = report
             if name == self.machine.memory.primary:
                 life.doubt = not (report.held.ok and report.fresh.ok)
             ours = [r.ours for r in life.reports.values()]
             view = ClusterView(dict(life.reports), bool(ours) and all(ours))
-            self.happens(Observed(replace(view, journal_failing=life.course.journal_failing)))
+            view = replace(view, journal_failing=life.course.journal_failing)
+            self.happens(Observed(view, life.looks.seen))
             if self.world.now < beat and name not in life.hurried:
                 life.waiting.add(name)
                 yield beat - self.world.now
@@ -255,6 +268,7 @@ class Daemon:
                     self._start(due)
         if done and primary != self.machine.memory.primary:
             self.look_at_everyone()
+            life.looks.hasten()
         if done:
             self._hasten()
         return done

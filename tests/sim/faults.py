@@ -15,10 +15,13 @@ from tests.sim.faults_of_daemons import DAEMONS
 from tests.sim.faults_of_hosts import SERVERS
 from tests.sim.faults_of_links import LINKS
 from tests.sim.faults_of_people import HANDS, ON_PURPOSE, ORDERS, OTHERS
+from tests.sim.faults_of_ways import WAYS
 from tests.sim.postgres import Host
 from tests.sim.world import World
 
-CONDUCT: dict[str, Conduct] = {**SERVERS, **LINKS, **DAEMONS, **HANDS, **OTHERS, **ON_PURPOSE}
+CONDUCT: dict[str, Conduct] = {
+    **SERVERS, **LINKS, **DAEMONS, **HANDS, **OTHERS, **ON_PURPOSE, **WAYS
+}  # fmt: skip
 TROUBLE_BEGINS, TROUBLE_ENDS = 4.0, 40.0
 DEADLY = (
     "crash", "crash", "crash", "crash with an orphan", "hang", "power loss", "isolated",
@@ -66,6 +69,24 @@ def drawn(rng: random.Random) -> tuple[Fault, ...]:
         when = at + rng.uniform(-1.0, 6.0) if near else at + rng.uniform(0.0, 18.0)
         whom = rng.choice(ORDERS) if kind == "order" else _whom(rng)
         faults.append(Fault(max(3.5, when), kind, whom, _duration(rng), rng.randrange(60)))
+    return tuple(sorted(faults, key=lambda f: f.at))
+
+
+ISOLATING = ("isolated", "isolated", "isolated", "power loss", "machine paused", "cut from daemon",
+             "cut from standbys", "we are cut off", "one way cut", "hang", "crash")  # fmt: skip
+BESIDE = ("way down", "way forgets", "daemon stops", "daemon stalls", "daemon dies", "one link",
+          "answers lost", "slow link", "order", "disk full", "hang")  # fmt: skip
+
+
+def drawn_beside(rng: random.Random) -> tuple[Fault, ...]:
+    """For a cluster with a dead-man or a way: an isolation, and what goes wrong about it."""
+    at = rng.uniform(7.0, 11.0)
+    lasts = rng.choice((4.0, 8.0, 16.0, 24.0)) * rng.uniform(0.8, 1.2)
+    faults = [Fault(at, rng.choice(ISOLATING), "writer", lasts, rng.randrange(60))]
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        kind, when = rng.choice(BESIDE), at + rng.uniform(-2.0, 9.0)
+        whom = rng.choice(ORDERS) if kind == "order" else _whom(rng)
+        faults.append(Fault(when, kind, whom, _duration(rng), rng.randrange(60)))
     return tuple(sorted(faults, key=lambda f: f.at))
 
 
@@ -122,4 +143,4 @@ def shorter(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
             yield (*faults[:n], replace(fault, lasts=round(fault.lasts / 2, 1)), *faults[n + 1 :])
 
 
-__all__ = ["CONDUCT", "Fault", "Stage", "befall", "drawn", "over_at", "shorter"]
+__all__ = ["CONDUCT", "Fault", "Stage", "befall", "drawn", "drawn_beside", "over_at", "shorter"]

@@ -6,7 +6,7 @@ epoch and its owner. They are properties of hosts, not decisions of the daemon.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from failoverd.core.effects import StopMode
 from failoverd.core.model import (
@@ -18,44 +18,21 @@ from failoverd.core.model import (
     SystemIdentifier,
     Timeline,
 )
+from tests.sim.act import (
+    ALIVE,
+    DONE,
+    EXPIRED,
+    FOREIGN_GUARD,
+    NOT_DONE,
+    STALE_EPOCH,
+    WRONG_CLUSTER,
+    Act,
+    Answer,
+)
+from tests.sim.dead_man_verbs import DEAD_MAN, armed
 from tests.sim.kernel import Steps
 from tests.sim.postgres import Host, lsn
 from tests.sim.world import World
-
-DONE = 0
-WRONG_CLUSTER = 10
-NOT_DONE = 11
-ALIVE = 13
-STALE_EPOCH = 14
-EXPIRED = 15
-FOREIGN_GUARD = 17
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """A verb and what it is told."""
-
-    verb: str
-    system: str = ""
-    owner: str = ""
-    epoch: int = 0
-    boot: str = ""
-    expires: float = 0.0
-    mode: StopMode | None = None
-    saved: SavedSettings | None = None
-    marker_epoch: int = 0
-    carried: tuple[int, ...] = ()
-    began: float = 0.0
-    automatic: bool = False
-    """For the invariants alone: a fence that no operator asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    reason: str = ""
-    facts: HostFacts | None = None
-    fields: dict[str, object] = field(default_factory=dict[str, object])
 
 
 def facts(world: World, host: Host, seen_at: float) -> HostFacts:
@@ -87,7 +64,13 @@ def facts(world: World, host: Host, seen_at: float) -> HostFacts:
         guard=server.guard,
         guard_epoch=Epoch(marker[0]) if marker is not None else None,
         epoch=Epoch(host.epoch),
+        dead_man=_said_of_dead_man(host),
     )
+
+
+def _said_of_dead_man(host: Host) -> str:
+    watcher = host.dead_man
+    return "" if watcher is None or watcher.boot != host.boot else watcher.ended or "armed"
 
 
 def perform(world: World, host: Host, act: Act) -> Steps:
@@ -101,6 +84,9 @@ def perform(world: World, host: Host, act: Act) -> Steps:
     if act.verb == "wal_end":
         yield 0.05
         return _wal_end(host)
+    if act.verb in DEAD_MAN:
+        yield 0.01
+        return DEAD_MAN[act.verb](world, host, act)
     if act.system != host.server.system:
         return Answer(WRONG_CLUSTER, "another cluster's data directory")
     waited = 0.0
@@ -326,4 +312,4 @@ def _start(world: World, host: Host, act: Act) -> Steps:
 _VERBS = {"stop": _stop, "unguard": _unguard, "freeze": _freeze, "thaw": _thaw, "start": _start,
           "carry": _carry, "repoint": _repoint,
     "keep_down": _keep_down,
-    "retire": _retire}  # fmt: skip
+    "retire": _retire, "dead_man_arm": armed}  # fmt: skip

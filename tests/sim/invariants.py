@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from failoverd.core.effects import Promote, StopMode
+from failoverd.core.dead_man import Phase
+from failoverd.core.effects import DisarmDeadMan, Promote, StopMode
 from failoverd.core.events import OperatorAcknowledges, OperatorFailover, Trigger
 from failoverd.core.machine import asks
 from failoverd.core.model import SILENT, ClusterView, Instant, NodeName, Outcome
@@ -18,13 +19,16 @@ from failoverd.core.states import Confirming, Fencing, Paused, Settling, name_of
 from failoverd.daemon.course import Ask, Saw
 from failoverd.observability.metrics import Metrics
 from failoverd.record.codec import loads
+from tests.sim.act import Act
 from tests.sim.beliefs import Beliefs
 from tests.sim.candidates import fits
 from tests.sim.daemon import Daemon
-from tests.sim.host_program import Act
+from tests.sim.dead_men import DeadMen
 from tests.sim.losses import Losses
-from tests.sim.postgres import Server
+from tests.sim.postgres import Host, Server
 from tests.sim.reach import connect_outcome
+from tests.sim.watcher import Watcher
+from tests.sim.ways import Way
 from tests.sim.world import Acknowledged, World
 
 SAMPLE_S = 0.1
@@ -56,6 +60,7 @@ class Invariants:
         self.promoted: NodeName | None = None
         """By a daemon, and the last one."""
         self.losses = Losses(world, self.fail)
+        self.dead_men = DeadMen(world, self.fail)
         self.silent_at: dict[tuple[str, NodeName], float] = {}
         self.spoke_at: dict[tuple[str, NodeName], float] = {}
         self.died_at: dict[NodeName, float] = {}
@@ -86,6 +91,7 @@ class Invariants:
         for d in self.daemons:
             if d.alive:
                 self.beliefs.came_back(d)
+                self.dead_men.sample(d)
             for name in world.hosts:
                 host = world.hosts[name]
                 outcome = connect_outcome(world, d.name, name)
@@ -133,6 +139,18 @@ class Invariants:
                 if self.world.now - self.silent_at.get((d.name, node), 0.0) > HEARD_S:
                     self.fail(f"{d.name} takes a word for {node}, which answers it")
             case _:
+                self._beside(what, about)
+
+    def _beside(self, what: str, about: object) -> None:
+        """Of dead-men and of the applications' ways."""
+        match what, about:
+            case "expired", (Server() as server, Daemon() as d):
+                self.dead_men.expired(d, server, excused=self._not_ours(server))
+            case "fired", (Host() as host, Watcher() as watcher):
+                self.dead_men.fires(host, watcher)
+            case "redirected", (Way() as way, Daemon() as d):
+                self._redirected(way, d)
+            case _:
                 pass
 
     def _writers(self, but: Server) -> list[NodeName]:
@@ -173,6 +191,17 @@ class Invariants:
         if wrong is not None:
             self.fail(wrong)
 
+    def _redirected(self, way: Way, d: Daemon) -> None:
+        """Applications are sent to whoever was promoted last, and to nobody before that."""
+        name, last = way.leads_to, self.promoted
+        assert name is not None
+        if self.world.hands or self.world.lied or len(self.daemons) > 1:
+            return
+        if self.world.server(name).recovery and not self.world.server(name).standby_signal:
+            self.fail(f"{d.name} sends applications to {name}, which is no primary")
+        if last not in (None, name):
+            self.fail(f"{d.name} sends applications to {name}, and {last} was promoted")
+
     def _stopping(self, server: Server, act: Act) -> None:
         """An automatic fence: never of what is well, never of what others hear (rule 4)."""
         d = next((d for d in self.daemons if d.name == act.owner), None)
@@ -205,6 +234,8 @@ class Invariants:
         primary = self.world.server(d.machine.memory.primary)
         fencing = isinstance(d.machine.state, Fencing) and d.machine.state.mode
         if fencing is not StopMode.DEAD_ONLY and fencing and not d.machine.asked:
+            if d.machine.dead_man is not None and d.machine.dead_man.phase is Phase.ARMED:
+                return  # what keeps a standby from answering a dead-man is a part of the fence
             told = [a for a in self.world.acknowledged[-4:] if a.node == primary.name]
             if told and self.world.now - told[-1].at < 1.0 and primary.may_commit():
                 self.fail(f"{d.name} freezes a standby of {primary.name}, which serves")
@@ -254,7 +285,8 @@ class Invariants:
     def _may_act(self, d: Daemon, ask: Ask) -> None:
         """Journal before effects; nothing where nothing may be done."""
         observes = d.policy.mode is Mode.OBSERVE and d.machine.incident is None
-        if observes or isinstance(d.machine.state, Paused):
+        acts = [e for e in ask.effects if not isinstance(e, DisarmDeadMan)]
+        if acts and (observes or isinstance(d.machine.state, Paused)):
             self.fail(f"{d.name} acts although it may not: {ask.effects}")
         for effect in ask.effects:
             self.beliefs.asks(d, effect)

@@ -7,8 +7,12 @@ is true may differ: a standby that was just started hides what it has not replay
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from failoverd.core.model import ControlState, Guard, Lsn, NodeName
+
+if TYPE_CHECKING:
+    from tests.sim.watcher import Watcher
 
 RECORD_BYTES = 100
 SYSTEM = "7000000000000000001"
@@ -171,6 +175,8 @@ class Host:
     rebuilt_at: float = -100.0
     kept_down: bool = False
     """Its service does not start it any more."""
+    dead_man: Watcher | None = None
+    """The last that was armed on it, in whatever boot."""
 
     @property
     def runs(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from failoverd.core.model import Instant, Look, NodeName, Outcome
-from tests.sim.host_program import Act, Answer, perform
+from tests.sim.act import Act, Answer
+from tests.sim.host_program import perform
 from tests.sim.kernel import Join, Steps
 from tests.sim.world import World
 

@@ -9,14 +9,23 @@ from dataclasses import dataclass, field, replace
 
 from failoverd.core.jobs import TO_FOLLOW, Job
 from failoverd.core.model import NodeName
-from failoverd.core.policy import Choice, Mode, NodePolicy, Policy
+from failoverd.core.policy import (
+    Choice,
+    DeadManPolicy,
+    Mode,
+    NodePolicy,
+    Policy,
+    TargetName,
+    TargetPolicy,
+)
 from failoverd.core.states import Blocked, BlockReason, Suspect, Watching, name_of
-from tests.sim.applications import writes
+from tests.sim.applications import writes, writes_by
 from tests.sim.daemon import Daemon
-from tests.sim.faults import Fault, Stage, befall, drawn, over_at, shorter
+from tests.sim.faults import Fault, Stage, befall, drawn, drawn_beside, over_at, shorter
 from tests.sim.invariants import Broken, Invariants
 from tests.sim.kernel import Kernel, Steps
 from tests.sim.postgres import FOREIGN_SYSTEM, Host, Server, SyncNames
+from tests.sim.ways import Way
 from tests.sim.world import World
 
 BOUND_S = 90.0
@@ -92,6 +101,9 @@ def plan_of(seed: int) -> Plan:
         can_rejoin=more.random() < 0.5,
         rejoin_delay_s=more.choice((1.0, 20.0)),
     )
+    beside = random.Random(seed * 15485863 + 11)
+    if not foreign and beside.random() < 0.3:
+        policy, faults = _with_more(policy, faults, beside)
     kinds = ("", "", "", "", "honest", "honest", "slow", "broken", "lying")
     return Plan(
         seed=seed,
@@ -105,6 +117,22 @@ def plan_of(seed: int) -> Plan:
         rate_s=rng.choice((0.1, 0.25, 0.6)),
         small=three and more.random() < 0.06,
     )
+
+
+WAY = TargetName("haproxy")
+
+
+def _with_more(
+    policy: Policy, faults: tuple[Fault, ...], rng: random.Random
+) -> tuple[Policy, tuple[Fault, ...]]:
+    """A dead-man, a way of the applications, or both; and more often than not trouble for them."""
+    which = rng.choice(("dead-man", "way", "both"))
+    if which != "way":
+        policy = replace(policy, dead_man=DeadManPolicy(rng.choice((3.0, 5.0, 5.0, 12.0))))
+    if which != "dead-man":
+        way = TargetPolicy(closes=rng.random() < 0.6, pauses=rng.random() < 0.3)
+        policy = replace(policy, targets={WAY: way})
+    return policy, drawn_beside(rng) if rng.random() < 0.7 else faults
 
 
 @dataclass(slots=True)
@@ -131,6 +159,7 @@ class Simulation:
             for name, a in zip(names, plan.agents, strict=True)
         }
         self.world = World(self.kernel, rng, hosts, promotes_in=plan.promotes_in)
+        self.world.ways = {name: Way(name, names[0]) for name in plan.policy.targets}
         self._begin(hosts)
         self.daemons: list[Daemon] = []
         self.invariants = Invariants(self.world, self.daemons, metrics=plan.seed % 10 == 0)
@@ -143,6 +172,8 @@ class Simulation:
         end = self.over + BOUND_S
         self.kernel.spawn(writes(self.world, "app default", plan.rate_s, end))
         self.kernel.spawn(writes(self.world, "app local", plan.rate_s * 2.5, end))
+        for way in self.world.ways.values():
+            self.kernel.spawn(writes_by(self.world, way, f"app {way.name}", plan.rate_s, end))
         self.kernel.at(self.over + 0.5, self._put_right)
         if plan.rebuilds:
             self.kernel.spawn(self._rebuilds())
@@ -186,6 +217,8 @@ class Simulation:
         world.tell("world", "the trouble is over")
         world.cut.clear()
         world.slow.clear()
+        for way in world.ways.values():
+            way.down = False
         for host in world.hosts.values():
             host.paused = host.disk_full = host.ssh_broken = False
             host.answers_lost, host.slow_acts = 0, 0.0
@@ -278,6 +311,9 @@ class Simulation:
         ]
         if writers != [m.memory.primary]:
             return f"{d.name} watches {m.memory.primary}, and {writers} take commits"
+        led = {way.leads_to for way in self.world.ways.values()}
+        if led - {m.memory.primary}:
+            return f"{d.name} watches {m.memory.primary}, and applications are led to {led}"
         for host in self.world.hosts.values() if d.name not in self.invariants.forgot else ():
             job = m.jobs[host.name].job if host.name in m.jobs else None
             server = host.server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from failoverd.core.model import ControlState, NodeName
 from tests.sim.kernel import Kernel
@@ -17,6 +18,9 @@ from tests.sim.postgres import (
     SyncNames,
     Waiting,
 )
+
+if TYPE_CHECKING:
+    from tests.sim.ways import Way
 
 APPLICATIONS = "app"
 RECEIVER_RETRY_S = 0.5
@@ -48,6 +52,7 @@ class World:
     commits: int = 0
     story: list[tuple[float, str, str]] = field(default_factory=list[tuple[float, str, str]])
     checks: list[Callable[[str, object], None]] = field(default_factory=list[Callable])  # type: ignore[type-arg]
+    ways: dict[str, Way] = field(default_factory=dict)
     lied: bool = False
     hands: bool = False
     promotes_in: float | None = None

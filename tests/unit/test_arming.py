@@ -232,6 +232,15 @@ def test_what_was_lost_is_armed_anew_after_a_moment():
     assert len(asked(daemon, ArmDeadMan)) == 1
 
 
+def test_a_host_that_was_booted_since_has_none():
+    daemon = armed().sees(dead(boot="another"), streaming())
+    assert renewed(daemon.machine) is None
+    assert "booted" in why_not(daemon.machine, daemon.now, daemon.policy)
+    for _ in range(5):
+        daemon.sees(gone(), cut_off(reach=Outcome.TIMED_OUT))
+    assert asked(daemon, Freeze) == []
+
+
 def test_the_loss_of_an_earlier_arming_is_no_news():
     daemon = armed()
     before = daemon.machine.dead_man

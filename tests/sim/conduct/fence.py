@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from failoverd.core.effects import Fence, StopMode
-from failoverd.core.events import STALE_EPOCH, EffectFailed, Fenced, StillAlive
+from failoverd.core.events import DEAD_MAN_VOID, STALE_EPOCH, EffectFailed, Fenced, StillAlive
 from failoverd.core.model import (
     ControlState,
     Evidence,
@@ -17,9 +17,10 @@ from failoverd.core.model import (
     Outcome,
     ProofKind,
 )
+from tests.sim.act import ALIVE, FOREIGN_GUARD, WRONG_CLUSTER, Act
+from tests.sim.act import STALE_EPOCH as EXIT_STALE_EPOCH
+from tests.sim.conduct.dead_man import VOID, expired
 from tests.sim.conduct.on_host import act_on, just_seen, look_at, serves
-from tests.sim.host_program import ALIVE, FOREIGN_GUARD, WRONG_CLUSTER, Act
-from tests.sim.host_program import STALE_EPOCH as EXIT_STALE_EPOCH
 from tests.sim.kernel import Steps
 from tests.sim.reach import Heard, connect_outcome, with_seen_at
 
@@ -30,13 +31,9 @@ if TYPE_CHECKING:
 def fence(d: Daemon, effect: Fence) -> Steps:
     failures: list[str] = []
     reason = "no_proof"
-    agent = d.world.hosts[effect.node].agent
-    for rung in ("stop", "agent") if agent else ("stop",):
+    for rung in rungs_of(d, effect.node):
         found: FenceProof | StillAlive | tuple[str, str]
-        if rung == "stop":
-            found = yield from _stop(d, effect)
-        else:
-            found = yield from _agent(d, effect)
+        found = yield from RUNGS[rung](d, effect)
         if isinstance(found, FenceProof):
             return Fenced(found)
         if isinstance(found, StillAlive):
@@ -45,9 +42,17 @@ def fence(d: Daemon, effect: Fence) -> Steps:
         failures.append(why)
         if goes == "numbered anew":
             reason = STALE_EPOCH
+        if goes == VOID:
+            reason = DEAD_MAN_VOID
         if goes:
             break
     return EffectFailed(reason, Evidence("; ".join(failures)), "failoverd fenced")
+
+
+def rungs_of(d: Daemon, node: NodeName) -> list[str]:
+    """As the ladder of such a cluster would be configured."""
+    agent, dead_man = d.world.hosts[node].agent, d.policy.dead_man
+    return ["stop", *(["agent"] if agent else []), *(["dead_man"] if dead_man else [])]
 
 
 def _automatic(d: Daemon) -> bool:
@@ -61,7 +66,7 @@ def _stop(d: Daemon, effect: Fence) -> Steps:
         return StillAlive(Evidence(f"{node} answers again"))
     seen = just_seen(d, node)
     if seen is None:
-        heard, seen = yield from look_at(d, node, 1.0 if d.world.hosts[node].agent else 5.0)
+        heard, seen = yield from look_at(d, node, 1.0 if len(rungs_of(d, node)) > 1 else 5.0)
         if seen is None:
             return (heard.why, "")
         if effect.mode is StopMode.IMMEDIATE and (yield from serves(d, node)):
@@ -186,3 +191,6 @@ def _agent(d: Daemon, effect: Fence) -> Steps:
     said = Evidence(f"{node} is off")
     proved = Instant(asked_at)
     return FenceProof(ProofKind.POWERED_OFF, node, effect.epoch, proved, unknown, None, said)
+
+
+RUNGS = {"stop": _stop, "agent": _agent, "dead_man": expired}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from failoverd.core.effects import StopMode
 from failoverd.core.events import EffectFailed
 from failoverd.core.model import Evidence, HostFacts, NodeName, Outcome, SavedSettings
-from tests.sim.host_program import EXPIRED, Act
+from tests.sim.act import EXPIRED, Act
 from tests.sim.kernel import Steps
 from tests.sim.reach import Heard, call, connect_outcome, with_seen_at
 

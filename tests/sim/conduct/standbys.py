@@ -28,10 +28,10 @@ from failoverd.core.events import (
     SettingsRead,
     Thawed,
 )
-from failoverd.core.model import Evidence, Frozen, SavedSettings, Timeline, WalEnd, WalLoss
+from failoverd.core.model import Evidence, Frozen, Instant, SavedSettings, Timeline, WalEnd, WalLoss
 from failoverd.core.schedule import Rejoined, Rejoining
+from tests.sim.act import Act
 from tests.sim.conduct.on_host import LOOK_LIMIT_S, act_now, act_on, failed, look_at
-from tests.sim.host_program import Act
 from tests.sim.kernel import Steps
 from tests.sim.postgres import RECORD_BYTES, lsn
 from tests.sim.reach import Heard, call
@@ -57,11 +57,15 @@ def freeze(d: Daemon, effect: Freeze) -> Steps:
     if not heard.done or heard.answer is None:
         return failed("not_frozen", heard.why)
     found = heard.answer.fields
+    assert d.life is not None
+    d.life.frozen_at[effect.node, effect.epoch] = Instant(d.monotonic())
     frozen = Frozen(effect.node, found["position"], found["timeline"], effect.saved)  # type: ignore[arg-type]
     return FrozenAt(frozen, Evidence("frozen"))
 
 
 def thaw(d: Daemon, effect: Thaw) -> Steps:
+    assert d.life is not None
+    d.life.frozen_at = {k: at for k, at in d.life.frozen_at.items() if k[0] != effect.node}
     heard: Heard = yield from act_now(d, effect.node, "thaw", effect.epoch, effect.saved)
     return Thawed(Evidence("thawed")) if heard.done else failed("not_thawed", heard.why)
 

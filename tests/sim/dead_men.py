@@ -1,0 +1,106 @@
+"""What must hold of a dead-man: its proof is true, and it is armed and believed for a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from failoverd.core.arming import renewed
+from failoverd.core.model import NodeName
+from failoverd.core.policy import Mode
+from failoverd.core.states import Blocked, Paused
+from tests.sim.daemon import Daemon
+from tests.sim.postgres import Host, Server
+from tests.sim.watcher import Watcher, armed_for
+from tests.sim.world import World
+
+LET_GO_S = 25.0
+"""So long a host is within reach before it counts that nothing was let go there."""
+FIRES_AWAKE_S = 3.0
+KNOWN_S = 6.0
+"""A renewal that is refused or unanswered by then tells what is armed, and what is not."""
+
+
+@dataclass(slots=True)
+class DeadMen:
+    world: World
+    fail: Callable[[str], None]
+    since: dict[tuple[str, str, str], float] = field(
+        default_factory=dict[tuple[str, str, str], float]
+    )
+    fired: int = 0
+    slept: dict[NodeName, int] = field(default_factory=dict[NodeName, int])
+    """Machines that stood still when their end was proved, and which life of the server."""
+    awake: dict[NodeName, float] = field(default_factory=dict[NodeName, float])
+
+    def expired(self, d: Daemon, server: Server, *, excused: bool) -> None:
+        """At the moment of the proof nothing may be committed there any more."""
+        if not self.world.hosts[server.name].runs:
+            # What it does between waking and firing is a known limit (docs/fencing.md).
+            self.slept[server.name] = server.life
+        elif server.may_commit() and not excused and not self._booted_unseen(d, server):
+            self.fail(f"{d.name} takes {server.name} for ended by its dead-man, and it is not")
+        if not server.standby_signal:
+            # No guard lies there: whoever turns that host on again has a primary (rule 8).
+            server.powered_off = True
+
+    def _booted_unseen(self, d: Daemon, server: Server) -> bool:
+        """Booted while nobody could see it, like a host that was turned off and on again."""
+        host = self.world.hosts[server.name]
+        facts = d.machine.view.report(server.name).host.facts
+        seen = facts is not None and facts.boot_id == f"{host.name}-{host.boot}"
+        return host.dead_man is not None and host.dead_man.boot != host.boot and not seen
+
+    def fires(self, host: Host, w: Watcher) -> None:
+        """Never beside a standby that receives what is committed there."""
+        self.fired += 1
+        server = host.server
+        if not server.standby_signal and host.disk_full:
+            server.powered_off = True
+        for name in w.standbys:
+            standby = self.world.server(name)
+            stream = standby.stream
+            hears = stream is not None and self.world.now - stream.heard_at < 0.5
+            alive = server.serving(self.world.now) and self.world.streams(standby, server)
+            back = self.world.passes(name, host.name) and not host.disk_full
+            held = self.world.slow.get((name, host.name), 0.0) < 0.5
+            if hears and alive and back and held and not self.world.hosts[name].disk_full:
+                self.fail(f"the dead-man of {host.name} fires, and {name} receives from it")
+
+    def sample(self, d: Daemon) -> None:
+        """What is armed is let go where nobody would take over; what counts as armed watches."""
+        self._woken()
+        m = d.machine
+        for host in self.world.hosts.values():
+            w = host.dead_man
+            watching = w is not None and host.boot == w.boot and not w.ended
+            nobody = isinstance(m.state, Paused) or d.policy.mode is not Mode.AUTOMATIC
+            nobody |= isinstance(m.state, Blocked) and m.state.returns_to is None
+            if self._for(LET_GO_S, "armed", d, host, watching and nobody and not d.journal_fails):
+                self.fail(
+                    f"{d.name} leaves a dead-man armed on {host.name}, and takes nothing over"
+                )
+            counted = (a := renewed(m)) is not None and a.node == host.name
+            false = counted and (w is None or not watching or w.armed_for != armed_for(host))
+            if self._for(KNOWN_S, "counted", d, host, false):
+                self.fail(f"{d.name} counts on a dead-man of {host.name}, and none watches there")
+
+    def _woken(self) -> None:
+        """It fires within seconds; until then it is excused."""
+        for name, life in self.slept.items():
+            host = self.world.hosts[name]
+            if not (host.runs and host.server.life == life and host.server.may_commit()):
+                self.awake.pop(name, None)
+            elif self.world.now - self.awake.setdefault(name, self.world.now) > FIRES_AWAKE_S:
+                self.fail(f"{name} has been awake for {FIRES_AWAKE_S:.0f} s, and is not ended")
+
+    def _for(self, seconds: float, what: str, d: Daemon, host: Host, holds: bool) -> bool:  # noqa: FBT001
+        """It holds for so long, with its host within reach all the time."""
+        reached = self.world.both_ways(d.name, host.name) and host.runs and not host.ssh_broken
+        stalled = d.life is not None and d.life.owner.stalled_until > self.world.now
+        key = (what, d.name, host.name)
+        good = reached and not stalled and not host.slow_acts and not self.world.slow
+        if not holds or not good:
+            self.since.pop(key, None)
+            return False
+        return self.world.now - self.since.setdefault(key, self.world.now) > seconds
