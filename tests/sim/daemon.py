@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from failoverd.core.events import Command, Event, Now, Observed, Replied, Woke
+from failoverd.core.events import Command, DaemonStops, Event, Now, Observed, Replied, Woke
 from failoverd.core.machine import TWO_LOOKS_APART_S
 from failoverd.core.model import Cause, ClusterView, Instant, NodeName, NodeReport, WallTime
 from failoverd.core.operator import refusal
@@ -35,6 +35,8 @@ class Life:
         self.queue: deque[Event] = deque()
         self.consuming = False
         self.doubt = False
+        self.stopping = False
+        """In good order: nothing but the answers to what it lets go is waited for."""
         self.second_look_of: Instant | None = None
         self.reports: dict[NodeName, NodeReport] = {}
         self.eyes: dict[NodeName, Eye] = {}
@@ -214,8 +216,9 @@ class Daemon:
 
     def happens(self, event: Event) -> None:
         life = self.life
-        if life is None:
+        if life is None or (life.stopping and not isinstance(event, Replied)):
             return
+        life.stopping = life.stopping or isinstance(event, DaemonStops)
         life.queue.append(event)
         if not life.consuming:
             life.consuming = True

@@ -31,11 +31,12 @@ class DeadMen:
     fired: int = 0
     slept: dict[NodeName, int] = field(default_factory=dict[NodeName, int])
     """Machines that stood still when their end was proved, and which life of the server."""
+    stood_still: dict[NodeName, float] = field(default_factory=dict[NodeName, float])
     awake: dict[NodeName, float] = field(default_factory=dict[NodeName, float])
 
     def expired(self, d: Daemon, server: Server, *, excused: bool) -> None:
         """At the moment of the proof nothing may be committed there any more."""
-        if not self.world.hosts[server.name].runs:
+        if self.world.now - self.stood_still.get(server.name, -9.0) < FIRES_AWAKE_S:
             # What it does between waking and firing is a known limit (docs/fencing.md).
             self.slept[server.name] = server.life
         elif server.may_commit() and not excused and not self._booted_unseen(d, server):
@@ -69,6 +70,9 @@ class DeadMen:
 
     def sample(self, d: Daemon) -> None:
         """What is armed is let go where nobody would take over; what counts as armed watches."""
+        for host in self.world.hosts.values():
+            if host.paused:
+                self.stood_still[host.name] = self.world.now
         self._woken()
         m = d.machine
         for host in self.world.hosts.values():
