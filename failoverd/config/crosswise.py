@@ -8,6 +8,7 @@ from pathlib import Path
 from failoverd.config.access import check_access, check_access_files
 from failoverd.config.document import Place
 from failoverd.config.files import file_of, wrong_program, wrong_secrets, wrong_with
+from failoverd.config.leadership import check_leadership, check_leadership_files
 from failoverd.config.models import Cluster, Configuration
 from failoverd.config.nodes import NodeSettings, node_settings
 from failoverd.config.notify import check_notify, check_notify_files
@@ -20,6 +21,7 @@ def check_together(configuration: Configuration) -> Iterator[Wrong]:
     """Addresses that differ, and keys that must be given by the cluster or by its nodes."""
     yield from check_access(configuration.daemon.tls, configuration.daemon.token_file)
     yield from check_notify(configuration.daemon.notify)
+    yield from check_leadership(configuration.daemon.leadership)
     taken: dict[tuple[str, int], str] = {}
     for name, cluster in configuration.clusters.items():
         every = {node: node_settings(name, cluster, node) for node in cluster.nodes}
@@ -104,6 +106,7 @@ def check_files(configuration: Configuration) -> Iterator[Wrong]:
     """Files that must be there, and secrets that nobody else may read. Said once each."""
     yield from check_access_files(configuration.daemon.tls, configuration.daemon.token_file)
     yield from check_notify_files(configuration.daemon.notify)
+    yield from check_leadership_files(configuration.daemon.leadership)
     said: set[tuple[Path, bool]] = set()
     for name, cluster in configuration.clusters.items():
         yield from _wrong_rungs(name, cluster)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from failoverd.config.access import Tls
+from failoverd.config.leadership import Leadership
 from failoverd.config.notify import Notify
 from failoverd.config.section import Section
 from failoverd.config.words import AbsolutePath, Listen, SocketPath
@@ -18,13 +19,6 @@ class Log(Section):
     """json for machines, console for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is written."""
-
-
-class Leadership(Section):
-    """Which daemon acts, where several watch."""
-
-    kind: Literal["none"] = "none"
-    """none: this daemon alone."""
 
 
 class Daemon(Section):

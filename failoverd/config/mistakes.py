@@ -19,7 +19,6 @@ from failoverd.config.messages import Message
 
 _LATER: Mapping[str, str] = {
     "require": "proof",
-    "kind": "none",
 }
 """Keys whose other values belong to later versions, and what to write in this one."""
 

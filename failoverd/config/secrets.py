@@ -38,6 +38,7 @@ def reveal(secret: Secret) -> str:
 
 
 def first_line(file: Path) -> str:
+    """Raises SecretMissing."""
     try:
         found = file.read_text(encoding="utf-8").split("\n", 1)[0]
     except (OSError, UnicodeDecodeError) as error:

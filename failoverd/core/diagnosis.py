@@ -125,7 +125,8 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         Diagnosis.PARTITIONED, partitioned, Calls.NEVER,
-        "We cannot connect, but a standby, a standby's host or its own Unix socket reaches it.",
+        "We cannot connect, but a standby, a standby's host, its own Unix socket or another daemon"
+        " reaches it.",
     ),
     Row(
         Diagnosis.CRASHED, crashed, Calls.AFTER_TWO_LOOKS,

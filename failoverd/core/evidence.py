@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from failoverd.core import other_daemons
 from failoverd.core.dead_man import FIRED
 from failoverd.core.memory import Memory, calibrated, direct, heard_by
 from failoverd.core.model import (
@@ -134,6 +135,8 @@ def partitioned(s: Situation) -> bool:
         return False
     if local_socket(s) in SPOKE or any(reaches(r, s) for r in s.standbys):
         return True
+    if another_daemon_reaches(s):
+        return True
     if s.primary.heard:
         return False
     return somebody_hears(s) and local_socket(s) is not Outcome.TIMED_OUT
@@ -143,6 +146,11 @@ def reaches(standby: NodeReport, s: Situation) -> bool:
     """In this doubt the host of that standby has connected to the primary."""
     look = standby.reach_primary
     return look.outcome in SPOKE and look.began_at >= doubted_since(s)
+
+
+def another_daemon_reaches(s: Situation) -> bool:
+    """In this doubt, by a connection of its own."""
+    return other_daemons.reaches(s.view, s.primary.name, doubted_since(s))
 
 
 def doubted_since(s: Situation) -> Instant:
@@ -225,6 +233,8 @@ def unreachable(s: Situation) -> bool:
     if not sql_is_silent(s) or not untold or not s.primary.host_of_now:
         return False
     if not any(r.server is not None for r in s.standbys) or somebody_hears(s):
+        return False
+    if other_daemons.yet_to_tell(s.view, s.primary.name, doubted_since(s)):
         return False
     return a_standby_host_tried(s) or silence_s(s) > WAL_RECEIVER_TIMEOUT_S
 

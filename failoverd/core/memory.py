@@ -26,6 +26,7 @@ from failoverd.core.model import (
     SystemIdentifier,
     Timeline,
 )
+from failoverd.core.other_daemons import heard_it
 from failoverd.core.policy import Policy
 from failoverd.core.promise import Promise, promised
 from failoverd.core.replaying import Replay, replaying
@@ -272,9 +273,10 @@ def _shutting_down_since(memory: Memory, primary: NodeReport) -> Instant | None:
 def _proofs_of_life(
     memory: Memory, primary: NodeReport, view: ClusterView, policy: Policy
 ) -> list[Instant]:
-    """When the primary was last heard: by us, by a standby, from a host."""
+    """When the primary was last heard: by us, by a standby, from a host, by another daemon."""
     looks = [primary.held, primary.fresh, primary.host.local_socket]
     proofs = [look.ended_at for look in looks if look.outcome in SPOKE]
+    proofs += [one.looked_at for one in heard_it(view, primary.name)]
     for standby in view.others(primary.name):
         heard_at = heard_by(standby, primary, memory, policy)
         if heard_at is not None:

@@ -253,6 +253,19 @@ class NodeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonReport:
+    """What another daemon of this cluster said last of the primary."""
+
+    name: str
+    primary: NodeName
+    """Whom it looked at."""
+    heard: bool
+    """A new connection of its own was answered as PostgreSQL answers."""
+    looked_at: Instant
+    """By our clock, and rather too late than too early."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterView:
     """The whole cluster as it is known now. Level-triggered: always complete."""
 
@@ -261,6 +274,8 @@ class ClusterView:
     """A look failed in a way that only our own host can cause."""
     journal_failing: str = ""
     """Why the journal cannot be written: nothing is begun without it. Empty: it can."""
+    daemons: Mapping[str, DaemonReport] = field(default_factory=dict[str, DaemonReport])
+    """The others that are there, by identity."""
 
     def report(self, name: NodeName) -> NodeReport:
         return self.nodes.get(name) or NodeReport(name)

@@ -8,7 +8,7 @@ from failoverd.core.dead_man import Arming, Phase
 from failoverd.core.divergence import Counted
 from failoverd.core.events import Now
 from failoverd.core.model import ClusterView, Instant
-from failoverd.core.situation import Machine, forgetful, incident_over
+from failoverd.core.situation import Machine, forgetful, incident_over, seen_since
 from failoverd.core.states import (
     Blocked,
     Confirming,
@@ -20,6 +20,8 @@ from failoverd.core.states import (
     Salvaging,
     Settling,
     Starting,
+    State,
+    Suspect,
     Watching,
 )
 
@@ -70,6 +72,72 @@ def restored(m: Machine, now: Instant, ago_s: float | None = 0.0) -> Machine:
         stopping_since=None,
     )
     return kept if state.resuming else incident_over(kept)
+
+
+def taken_up(shared: Machine, own: Machine, now: Instant) -> Machine:
+    """What another daemon has journaled, for whoever leads after it: as after a restart.
+
+    That one's clocks are not ours: of where the primary was, and how fast it wrote, counts what
+    was seen from here.
+    """
+    resumed = restored(shared, now, None)
+    memory = replace(resumed.memory, primary_lsn_at=None)
+    if own.memory.primary == memory.primary:
+        known = [lsn for lsn in (memory.primary_lsn, own.memory.primary_lsn) if lsn is not None]
+        memory = replace(
+            memory,
+            primary_lsn=max(known, default=None),
+            primary_lsn_at=own.memory.primary_lsn_at,
+            peak_wal_rate=max(memory.peak_wal_rate, own.memory.peak_wal_rate),
+        )
+    return replace(resumed, memory=memory)
+
+
+def followed(shared: Machine, own: Machine, now: Instant) -> Machine:
+    """As whoever leads has it, to be shown: with what is seen from here, and times of ours."""
+    kept = taken_up(shared, own, now)
+    same = own.visit == shared.visit and type(own.state) is type(shared.state)
+    since = own.entered_at if same else now
+    memory, view = kept.memory, own.view
+    if own.memory.primary == memory.primary:
+        memory = replace(memory, **{name: getattr(own.memory, name) for name in SEEN_FROM_HERE})
+    else:
+        memory = replace(memory, primary_since=now)
+        view = seen_since(view, now)
+    return replace(
+        kept,
+        state=_with_times_of_ours(shared.state, since),
+        visit=shared.visit,
+        entered_at=since,
+        incident=shared.incident,
+        memory=memory,
+        view=view,
+        diagnosis=own.diagnosis,
+        targets_seen=own.targets_seen,
+    )
+
+
+SEEN_FROM_HERE = (
+    "primary_since",
+    "last_alive_at",
+    "failed_rounds",
+    "replay_stands",
+    "keeping",
+    "doubt",
+    "writable_since",
+    "shutting_down_since",
+)
+"""Of what is remembered, what belongs to one process."""
+
+
+def _with_times_of_ours(state: State, since: Instant) -> State:
+    match state:
+        case Suspect():
+            return replace(state, since=since, looked_at=since)
+        case Blocked():
+            return replace(state, since=since, retry_at=since, diagnosed_at=since)
+        case _:
+            return state
 
 
 def _unseen_since(m: Machine, now: Instant, ago_s: float | None) -> Instant | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from failoverd.core.model import (
     Cause,
     ClusterView,
+    DaemonReport,
     HostReport,
     Instant,
     Look,
@@ -16,9 +17,15 @@ from failoverd.core.model import (
 
 def seen(view: ClusterView, at: Instant) -> tuple[str, ...]:
     """One line for each look at each node, with its age in seconds at the instant `at`."""
-    return tuple(
+    nodes = [
         f"{name}: {line}" for name, report in sorted(view.nodes.items()) for line in _of(report, at)
-    )
+    ]
+    return (*nodes, *(_told(one, at) for _, one in sorted(view.daemons.items())))
+
+
+def _told(daemon: DaemonReport, at: Instant) -> str:
+    reaches = "reaches" if daemon.heard else "does not reach"
+    return f"the daemon {daemon.name} {reaches} {daemon.primary}, {_age(daemon.looked_at, at)}"
 
 
 def _of(report: NodeReport, at: Instant) -> list[str]:

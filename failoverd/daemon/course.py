@@ -66,6 +66,8 @@ class Written:
 
     error: str
     at: Instant
+    held_back: bool = False
+    """Another daemon may act: it is on disk for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Course:
         self.wake_at: Instant | None = None
         self.journal_failing = ""
         """Why the journal cannot be written; empty: it can."""
+        self.leads = True
+        """Else another daemon may act, or none: nothing is decided, and what is seen is shown."""
         self._journal_again_at = Instant(0.0)
         self._asked: set[tuple[int, Effect]] = set()
         self._unanswered: set[tuple[int, Effect]] = set()
@@ -106,11 +110,25 @@ class Course:
 
     def resume(self, policy: Policy) -> Ask:
         """What the machine as it stands asks for."""
-        return self._ask(asks(self.machine, policy))
+        return self._ask(asks(self.machine, policy) if self.leads else ())
+
+    def lead(self, machine: Machine) -> None:
+        """Go on from there; what was asked for before was asked for by whoever led before."""
+        self.leads, self.machine, self.journal_failing = True, machine, ""
+        self._asked.clear()
+        self._unanswered.clear()
+        self._in_line.clear()
+
+    def follow(self, machine: Machine) -> None:
+        """Decide nothing from now on; `machine` is shown."""
+        self.leads, self.machine, self.journal_failing = False, machine, ""
 
     def turn(self, event: Event, now: Now, policy: Policy) -> Turn:
         """One step: decide, journal, then act."""
         before = self.machine
+        if not self.leads:
+            yield from self._only_see(event, now.monotonic, policy)
+            return False
         if isinstance(event, Replied):
             self._unanswered.discard((event.visit, event.effect))
         decided = step(before, event, now, policy)
@@ -125,6 +143,10 @@ class Course:
                 written = yield Write(record)
                 assert written is not None
                 error, at = written.error, written.at
+                if written.held_back:
+                    self.follow(before)
+                    yield from self._only_see(event, at, policy)
+                    return False
                 self._journal_again_at = Instant(at + JOURNAL_RETRY_S)
             self.journal_failing = error
             if error:
@@ -147,7 +169,7 @@ class Course:
 
     def _only_see(self, event: Event, at: Instant, policy: Policy) -> Generator[Saw]:
         """Without a journal nothing is decided, and what is seen is still shown."""
-        self.wake_at = Instant(at + JOURNAL_RETRY_S)
+        self.wake_at = Instant(at + JOURNAL_RETRY_S) if self.leads else None
         if isinstance(event, Observed):
             view = replace(event.view, journal_failing=self.journal_failing)
             before = self.machine

@@ -30,9 +30,11 @@ from failoverd.daemon import clock
 from failoverd.daemon.agent_check import ports_of
 from failoverd.daemon.audit import Audit
 from failoverd.daemon.changes import Changes, changes, left_undone, why_not_removed
+from failoverd.daemon.coordination import Coordination
 from failoverd.daemon.incidents import Incidents
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.journal_file import JournalError
+from failoverd.daemon.leadership import leadership_document
 from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.nodes import nodes_of
 from failoverd.daemon.notifications import Notifications
@@ -72,6 +74,7 @@ class Fleet:
         self._notifications = Notifications(configuration.daemon.notify, journal.directory, metrics)
         self.live = Live(clock.wall())
         self._lag = LoopLag()
+        self._coordination = Coordination(configuration.daemon, journal)
         self._renewed: dict[str, Renewal] = {}
         self.supervisors: dict[str, Supervisor] = {}
         self.preflights: dict[str, Preflight] = {}
@@ -92,7 +95,10 @@ class Fleet:
         self.preflights[one.name] = self._preflight(one)
 
     def _supervise(self, name: str, section: Cluster) -> Taken:
-        return taken_up(name, section, self._journal, self._incidents, self, self._lag)
+        leadership = self._coordination.leadership_of(name)
+        return taken_up(
+            name, section, self._journal, self._incidents, self, self._lag, leadership
+        )
 
     def _preflight(self, watched: Supervisor) -> Preflight:
         name = watched.name
@@ -113,13 +119,19 @@ class Fleet:
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(one)
-                for one in (self._lag.run(), self._report_lag(), self._notifications.run())
+                for one in (
+                    self._lag.run(),
+                    self._report_lag(),
+                    self._notifications.run(),
+                    self._coordination.run(),
+                )
             ]
             self._running = Running(group, self._ended)
             self._begin(tuple(self.supervisors))
             await self._running.until_all_are_over()
             for task in beside:
                 task.cancel()
+        await self._coordination.close()
         self._notifications.close()
         self._audit.close()
 
@@ -143,6 +155,7 @@ class Fleet:
         machine = self.supervisors.pop(name).machine
         del self.preflights[name], self._leaving[name]
         self._renewed.pop(name, None)
+        self._coordination.forget(name)
         self._metrics.forget(name)
         self._incidents.forget(name)
         log.forget(name)
@@ -159,6 +172,8 @@ class Fleet:
             began = clock.monotonic()
             await asyncio.sleep(LAG_EVERY_S)
             self._metrics.loop_lag(self._lag.worst_since(began))
+            for name, one in self.supervisors.items():
+                self._coordination.say(name, one.leadership.standing)
 
     def request_stop(self) -> None:
         self._stopping = True
@@ -274,7 +289,9 @@ class Fleet:
     def status(self, cluster: str) -> Mapping[str, Any]:
         supervisor = self.supervisors[cluster]
         document = status_document(cluster, supervisor.machine, clock.now(), supervisor.policy)
-        return {**document, "readiness": _readiness(self.preflights[cluster])}
+        leadership = leadership_document(supervisor.leadership.standing)
+        readiness = _readiness(self.preflights[cluster])
+        return {**document, "leadership": leadership, "readiness": readiness}
 
     def told(self) -> list[str]:
         """A sentence each; of many, only of those that are not simply watched."""
@@ -304,6 +321,8 @@ class Fleet:
         return watching and machine.diagnosis not in (None, Diagnosis.BLIND)
 
     def metrics(self) -> bytes:
+        for name, one in self.supervisors.items():
+            self._metrics.leads(name, leads=one.leadership.standing.leads)
         return self._metrics.exposition()
 
     def incidents(self, cluster: str) -> list[dict[str, Any]]:

@@ -42,13 +42,15 @@ class Renewals:
         self,
         nodes: Mapping[NodeName, Node],
         present: Callable[[], Machine],
-        owner: str,
+        owner: Callable[[], str],
+        may_act: Callable[[], bool],
         lost: Callable[[DeadManLost], None],
         told: Callable[[Renewal, str], None],
     ) -> None:
         self.nodes = nodes
         self._present = present
         self._owner = owner
+        self._may_act = may_act
         self._lost = lost
         self._told = told
         self._kept: Kept | None = None
@@ -63,7 +65,7 @@ class Renewals:
         """Until cancelled."""
         while True:
             beat = clock.monotonic() + RENEW_EVERY_S
-            arming = renewed(self._present())
+            arming = renewed(self._present()) if self._may_act() else None
             kept = self._kept_of(arming)
             if kept is not None and kept.arming.node in self.nodes:
                 await self._renew(kept)
@@ -98,7 +100,7 @@ class Renewals:
         return {
             **node.arguments,
             "system_identifier": self._present().memory.system_identifier or "",
-            "owner": self._owner,
+            "owner": self._owner(),
             "epoch": epoch,
             "arming": kept.arming.name,
             "boot_id": claimed.boot_id,

@@ -15,21 +15,19 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from failoverd.core.dead_man import Phase
-from failoverd.core.effects import Effect, Salvage, Unfence, node_of
 from failoverd.core.events import (
     Command,
     DaemonStops,
-    EffectFailed,
     Event,
     Observed,
-    Progressed,
     Replied,
     Woke,
 )
 from failoverd.core.incident import Entry
-from failoverd.core.model import ClusterView, Epoch, Evidence, Instant, NodeName, NodeReport
+from failoverd.core.model import ClusterView, Epoch, Instant, NodeName, NodeReport
 from failoverd.core.operator import in_procedure, refusal
 from failoverd.core.policy import Policy, TargetName
+from failoverd.core.restart import followed, taken_up
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, Salvaging
 from failoverd.daemon import clock
@@ -40,20 +38,26 @@ from failoverd.daemon.course import (
     Saw,
     Write,
     Written,
-    line_of,
 )
 from failoverd.daemon.journal import Journal, JournalFailed
+from failoverd.daemon.leadership import (
+    Alone,
+    Follows,
+    Leadership,
+    Leads,
+    NotLeading,
+    Turned,
+)
 from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.renewals import Renewal, Renewals
 from failoverd.daemon.rounds import Rounds
 from failoverd.daemon.targets import TargetLooks, close_ways
-from failoverd.effect.perform import perform
+from failoverd.daemon.under_way import UnderWay
 from failoverd.effect.wal import WalOnDisk
 from failoverd.effect.way import Way
 from failoverd.effect.world import HostClock, Node, World
 from failoverd.record.record import Record
 
-EFFECT_GRACE_S = 15.0
 LET_GO_WITHIN_S = 5.0
 """A daemon that stops waits so long for its dead-man to be disarmed; it disarms itself later."""
 
@@ -107,23 +111,34 @@ class Supervisor:
         lag: LoopLag,
         *,
         targets: Mapping[TargetName, Way] | None = None,
+        leadership: Leadership | None = None,
     ) -> None:
         self.name = name
         self.policy = policy
+        self.leadership = leadership or Alone(journal, name)
         self._course = Course(name, machine)
+        self._course.leads = self.leadership.may_act()
         self._nodes = nodes
         self._targets = targets or {}
         self._target_looks = TargetLooks(self._world)
-        self._journal = journal
         self._observer = observer
-        self._queue: asyncio.Queue[Event | _Ask | Reload | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Event | _Ask | Reload | Turned | None] = asyncio.Queue()
         self._rounds = Rounds(nodes, lag, lambda: (self.machine, self.policy), self._looked)
-        self._lines: dict[str, asyncio.Lock] = {}
-        self._salvaging: set[asyncio.Task[None]] = set()
+        self._under_way = UnderWay(
+            self._world,
+            self.leadership.may_act,
+            self._queue.put_nowait,
+            self._course.answered,
+        )
         self._clocks: dict[NodeName, HostClock] = {}
         self._frozen_at: dict[tuple[NodeName, Epoch], Instant] = {}
         self._renewals = Renewals(
-            nodes, lambda: self.machine, journal.identity, self._queue.put_nowait, self._renewed
+            nodes,
+            lambda: self.machine,
+            lambda: self.leadership.owner,
+            self.leadership.may_act,
+            self._queue.put_nowait,
+            self._renewed,
         )
         self._wal: dict[NodeName, WalOnDisk] = {}
         self._stopping = False
@@ -149,6 +164,10 @@ class Supervisor:
         """Go on with another configuration; during a failover, after it."""
         self._queue.put_nowait(reload)
 
+    def turned(self, turned: Turned) -> None:
+        """The leadership, or what whoever has it has journaled, is another."""
+        self._queue.put_nowait(turned)
+
     def request_stop(self) -> None:
         self._stopping = True
         self._queue.put_nowait(None)
@@ -159,11 +178,12 @@ class Supervisor:
 
     @property
     def in_procedure(self) -> bool:
-        return in_procedure(self.machine)
+        """And it is this daemon that must finish it."""
+        return self._course.leads and in_procedure(self.machine)
 
     @property
     def _may_stop(self) -> bool:
-        return not in_procedure(self.machine) or isinstance(self.machine.state, Blocked)
+        return not self.in_procedure or isinstance(self.machine.state, Blocked)
 
     # Its life.
 
@@ -206,7 +226,7 @@ class Supervisor:
 
     async def _consume(self, group: asyncio.TaskGroup) -> None:
         """The one consumer. Returns when it may stop, or when a reload may be taken up."""
-        self._start_effects(group, self._course.resume(self.policy))
+        self._under_way.begin(group, self._course.resume(self.policy))
         while not (self._stopping and self._may_stop):
             if self._pending is not None and self._may_stop:
                 return
@@ -217,17 +237,45 @@ class Supervisor:
                 case Reload():
                     self._pending = event
                 case _Ask(command=command, answer=answer):
-                    refused = refusal(self.machine, command, self.policy)
-                    if refused is None and not await self._step(command, group):
-                        refused = "the journal cannot be written: nothing is done without it"
+                    refused = await self._commanded(command, group)
                     if not answer.done():
                         answer.set_result(refused)
+                case Leads(machine=shared):
+                    self._lead(shared, group)
+                case Follows(machine=shared):
+                    self._follow(shared)
                 case _:
                     await self._step_or_keep(event, group)
 
+    async def _commanded(self, command: Command, group: asyncio.TaskGroup) -> str | None:
+        """Why not; None: it is journaled and in force."""
+        if self._course.leads:
+            refused = refusal(self.machine, command, self.policy)
+            if refused is not None or await self._step(command, group):
+                return refused
+        if self._course.leads:
+            return "the journal cannot be written: nothing is done without it"
+        return f"nothing was done: {self.leadership.standing.sentence}"
+
+    def _lead(self, shared: Machine | None, group: asyncio.TaskGroup) -> None:
+        """Where the last holder stopped; or from here, where that one's journal was lost."""
+        if not self.leadership.accept():
+            return
+        known = self.machine if shared is None or shared.epoch < self.machine.epoch else shared
+        self._course.lead(taken_up(known, self.machine, clock.monotonic()))
+        self._course.wake_at = clock.monotonic()
+        self._under_way.begin(group, self._course.resume(self.policy))
+        self._rounds.look_at_everyone()
+
+    def _follow(self, shared: Machine | None) -> None:
+        """What is under way ends before its next act."""
+        self._under_way.end()
+        now = clock.monotonic()
+        self._course.follow(self.machine if shared is None else followed(shared, self.machine, now))
+
     async def _let_go(self, group: asyncio.TaskGroup) -> None:
         """A daemon that stops in good order leaves no dead-man behind that nobody renews."""
-        if not (self._stopping and self._owes_disarming):
+        if not (self._stopping and self._course.leads and self._owes_disarming):
             return
         if not await self._step(DaemonStops(), group):
             return
@@ -246,7 +294,7 @@ class Supervisor:
         armed = self.machine.dead_man
         return armed is not None and not (armed.phase is Phase.DISARMING and armed.failed)
 
-    async def _next(self) -> Event | _Ask | Reload | None:
+    async def _next(self) -> Event | _Ask | Reload | Turned | None:
         wake_at = self._course.wake_at
         if wake_at is None:
             return await self._queue.get()
@@ -260,6 +308,8 @@ class Supervisor:
     async def _step_or_keep(self, event: Event, group: asyncio.TaskGroup) -> None:
         """A reply that could not be journaled is not lost: it comes again."""
         if await self._step(event, group) or not isinstance(event, Replied):
+            return
+        if not self._course.leads:
             return
         loop = asyncio.get_running_loop()
         loop.call_later(JOURNAL_RETRY_S, self._queue.put_nowait, event)
@@ -283,8 +333,8 @@ class Supervisor:
                     self._observer.stepped(self.name, due.before, due.event, due.after, due.entry)
                 case Ask():
                     if not isinstance(self.machine.state, Salvaging):
-                        self._end_salvage()
-                    self._start_effects(group, due)
+                        self._under_way.end_salvage()
+                    self._under_way.begin(group, due)
         self.stepped_at = clock.monotonic()
         if done and primary != self.machine.memory.primary:
             self._rounds.look_at_everyone()
@@ -296,7 +346,9 @@ class Supervisor:
     async def _written(self, record: Record) -> Written:
         failing = self._course.journal_failing
         try:
-            await self._journal.append(record)
+            await self.leadership.append(record)
+        except NotLeading:
+            return Written("", clock.monotonic(), held_back=True)
         except JournalFailed as error:
             if not failing:
                 self._observer.journal_failed(self.name, error)
@@ -312,34 +364,13 @@ class Supervisor:
         if (report.heard, report.host.look.ok) > (before.heard, before.host.look.ok):
             # Whoever is back may have brought an address along.
             self._target_looks.hasten()
-        view = replace(view, journal_failing=failing)
+        if report.name == self.machine.memory.primary:
+            self.leadership.looked(report)
+        view = replace(view, journal_failing=failing, daemons=self.leadership.others)
         self._queue.put_nowait(Observed(view, self._target_looks.seen))
 
     def _renewed(self, outcome: Renewal, why: str) -> None:
         self._observer.renewed(self.name, outcome, why)
-
-    def _start_effects(self, group: asyncio.TaskGroup, ask: Ask) -> None:
-        for effect in ask.effects:
-            line = line_of(effect)
-            if line is not None:
-                group.create_task(self._perform_in_line(ask.visit, effect, line))
-                continue
-            task = group.create_task(self._perform(ask.visit, effect))
-            if isinstance(effect, Salvage):
-                self._salvaging.add(task)
-                task.add_done_callback(self._salvaging.discard)
-
-    def _end_salvage(self) -> None:
-        """Nobody waits for it any more: nothing is written for an incident that has gone on."""
-        for task in self._salvaging:
-            task.cancel()
-
-    async def _perform_in_line(self, visit: int, effect: Effect, line: str) -> None:
-        try:
-            async with self._lines.setdefault(line, asyncio.Lock()):
-                await self._perform(visit, effect)
-        finally:
-            self._course.answered(effect)
 
     def _world(self) -> World:
         return World(
@@ -350,7 +381,7 @@ class Supervisor:
             monotonic=clock.monotonic,
             boottime=clock.boottime,
             poll_timeout_s=self.policy.timeout_s,
-            owner=self._journal.identity,
+            owner=self.leadership.owner,
             clocks=self._clocks,
             targets=self._targets,
             cluster=self.name,
@@ -358,21 +389,3 @@ class Supervisor:
             frozen_at=self._frozen_at,
             wal=self._wal,
         )
-
-    async def _perform(self, visit: int, effect: Effect) -> None:
-        limits = self.policy.limits
-        rungs_s = sum(rung.timeout_s for rung in self._nodes[node_of(effect)].rungs)
-        starts_s = limits.start_s if isinstance(effect, Unfence) else 0.0
-        steps = (limits.fence_s, limits.salvage_s, limits.promote_s + starts_s)
-        longest = max(*steps, limits.confirm_s, limits.checkpoint_s) + rungs_s + EFFECT_GRACE_S
-
-        def progress(done: int, of: int) -> None:
-            self._queue.put_nowait(Progressed(visit, done, of))
-
-        try:
-            async with asyncio.timeout(longest):
-                result = await perform(effect, replace(self._world(), progress=progress))
-        except TimeoutError:
-            sentence = f"no answer from {node_of(effect)} in {longest:.0f} s: unknown"
-            result = EffectFailed("timed_out", Evidence(sentence))
-        self._queue.put_nowait(Replied(visit, effect, result))

@@ -151,6 +151,9 @@ class Metrics:
         self._choose(s.state, (cluster,), StateName.STARTING)
         self._know(cluster, frozenset(policy.nodes))
 
+    def leads(self, cluster: str, *, leads: bool) -> None:
+        self._all.leader.labels(cluster).set(leads)
+
     def forget(self, cluster: str) -> None:
         self._all.forget(cluster)
         for known in (self._nodes, self._targets, self._began, self._unready):

@@ -64,6 +64,13 @@ def way(targets):
     return f"    redirect: [{targets}]\n"
 
 
+ETCD = "kind: etcd, endpoints: ['https://192.0.2.21:2379']"
+
+
+def led(words):
+    return f"daemon: {{leadership: {{{words}}}}}\n"
+
+
 def ladder(rung):
     return f"    fencing: {{ladder: [stop, {rung}]}}\n"
 
@@ -165,7 +172,20 @@ def ladder(rung):
         (SHORT + way("{dns: {server: h, zone: z, record: r, key: {name: k}}}"),
          "secret: is missing"),
         (SHORT + way("{command: {argv: []}}"), "redirect.0.command.argv: are too few"),
-        (SHORT + "daemon: {leadership: {kind: etcd}}\n", "is not available in this version"),
+        (SHORT + led("kind: etcd"), "leadership: has no endpoints"),
+        (SHORT + led("kind: consul"), "leadership.kind"),
+        (SHORT + led("ttl: 5s"), "does nothing with kind: none"),
+        (SHORT + led("kind: etcd, endpoints: ['https://a:2379', b]"), "is no address of etcd"),
+        (SHORT + led("kind: etcd, endpoints: ['http://192.0.2.21:2379']"),
+         "would be spoken to in clear (got http://192.0.2.21:2379)"),
+        (SHORT + led(f"{ETCD}, ttl: 3s"), "is too short (got 3s)"),
+        (SHORT + led(f"{ETCD}, ttl: 1min"), "is too long (got 60s)"),
+        (SHORT + led(f"{ETCD}, ttl: 4500ms"), "has a fraction of a second (got 4.5s)"),
+        (SHORT + led(f"{ETCD}, user: failoverd"), "has no password_file beside it"),
+        (SHORT + led(f"{ETCD}, cert_file: /etc/hostname"), "has no key_file beside it"),
+        (SHORT + led(f"{ETCD}, prefix: failoverd"), "is no prefix of keys"),
+        (SHORT + led("kind: etcd, endpoints: ['http://127.0.0.1:2379'], ca_file: /etc/passwd"),
+         "does nothing with http://"),
         (SHORT + "daemon: {listen: '127.0.0.1:99999'}\n", "is no address with a port"),
         (SHORT + f"daemon: {{control_socket: /{'a' * 107}}}\n", "is too long for a Unix socket"),
         (SHORT + "    sql: {password: {env: A, file: /b}}\n", "must name one place"),
@@ -302,6 +322,22 @@ def test_files_are_looked_at_even_where_keys_are_wrong(tmp_path):
     missing, misspelt = told(file)
     assert "clusters.main.ssh.key_file" in missing
     assert "did you mean interval?" in misspelt
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("user: failoverd, password_file: /nowhere", "password_file: /nowhere cannot be read"),
+        ("user: failoverd, password_file: /etc/passwd", "is open to others than its owner"),
+        ("ca_file: /nowhere", "ca_file: /nowhere cannot be read"),
+        ("ca_file: /etc/passwd", "has no authorities"),
+    ],
+)
+def test_a_file_of_the_leadership_is_looked_at(tmp_path, keys, said):
+    file = with_files(tmp_path)
+    file.write_text(file.read_text() + led(f"{ETCD}, {keys}"))
+    (found,) = told(file)
+    assert said in found
 
 
 def test_a_file_of_a_node_is_told_where_the_node_names_it(tmp_path):

@@ -78,7 +78,9 @@ def renewals(host, machine):
     )
     node = Node(PG1, host, address, {"port": "5432"})
     lost, told = [], []
-    one = Renewals({PG1: node}, lambda: machine, "us", lost.append, lambda *one: told.append(one))
+    one = Renewals({PG1: node}, lambda: machine, lambda: "us", lambda: True, lost.append,
+        lambda *one: told.append(one),
+    )  # fmt: skip
     return one, lost, told
 
 

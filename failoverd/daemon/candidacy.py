@@ -1,0 +1,326 @@
+"""One cluster's leadership in etcd: who holds it, what is journaled, and what the others see."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from failoverd.core.leadership import BEAT_S, Lease, Term, may_act, owner
+from failoverd.core.model import SPOKE, ClusterView, DaemonReport, Instant, NodeName, NodeReport
+from failoverd.core.situation import Machine
+from failoverd.daemon import clock
+from failoverd.daemon.journal import Journal, JournalFailed
+from failoverd.daemon.leadership import Follows, Leads, NotLeading, Standing, Turned
+from failoverd.daemon.lease import LeaseKept
+from failoverd.daemon.terms import Held, Terms
+from failoverd.record.codec import VERSION, RecordError, dumps, loads
+from failoverd.record.record import Record
+from failoverd.transport.etcd import EtcdClient, EtcdFailed, Kept, Refused
+
+LOOK_LIMIT_S = 1.0
+APPEND_LIMIT_S = 2.0
+IN_DOUBT_S = 0.25
+"""Between two looks at what the others see, while the primary does not answer here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How this daemon is called, and where people find it."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The journal that is shared: the machine, and whose terms count for it."""
+
+    changed: int = 0
+    """The revision at which it was written last; 0: never."""
+    held: Held | None = None
+    """The group, and what its terms begin from."""
+    machine: Machine | None = None
+    text: str = ""
+
+
+class Candidacy:
+    """Of one daemon, for one cluster."""
+
+    def __init__(
+        self,
+        cluster: str,
+        prefix: str,
+        named: Named,
+        client: EtcdClient,
+        lease: LeaseKept,
+        journal: Journal,
+    ) -> None:
+        self._cluster = cluster
+        self._named = named
+        self._client = client
+        self._lease = lease
+        self._journal = journal
+        self._terms = Terms(journal.directory)
+        self._below = f"{prefix}{cluster}/"
+        self._leader_key = f"{self._below}leader"
+        self._machine_key = f"{self._below}machine"
+        self._daemons = f"{self._below}daemons/"
+        self._shared = _Shared()
+        self._made_at = 0
+        """The revision at which the leader's key was made by this daemon; 0: it was not."""
+        self._made_by = 0
+        """The lease on which it hangs."""
+        self._group: Held | None = None
+        self._offered = False
+        """The supervisor was told that it leads."""
+        self._active = False
+        """And has taken it up: only then anything is journaled for it, and done."""
+        self._tell: Callable[[Turned], None] = lambda _: None
+        self._leader = ("", "")
+        self._failing = "etcd was not asked yet"
+        self.others: Mapping[str, DaemonReport] = {}
+        self._seen: dict[str, int] = {}
+        self._asked_before_at = Instant(0.0)
+        self._look: NodeReport | None = None
+        self._has_looked = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    # As a supervisor asks for it.
+
+    @property
+    def term(self) -> Term:
+        base = 0 if self._group is None else self._group.term
+        return Term(base + self._made_at)
+
+    @property
+    def owner(self) -> str:
+        group = self._journal.identity if self._group is None else self._group.group
+        return owner(group, self.term)
+
+    def may_act(self) -> bool:
+        return self._active and may_act(self._held(), clock.boottime())
+
+    def accept(self) -> bool:
+        self._active = self._offered
+        return self._active
+
+    @property
+    def standing(self) -> Standing:
+        leads = self.may_act()
+        name, address = self._leader
+        failing = "" if leads else self._failing or self._lease.failing
+        others = tuple(sorted(self.others))
+        return Standing("etcd", leads, name, address, int(self.term), failing, others)
+
+    def looked(self, primary: NodeReport) -> None:
+        self._look = primary
+        self._has_looked.set()
+        if not primary.heard:
+            self._hurry.set()
+
+    async def append(self, record: Record) -> None:
+        """First to etcd, which decides; then here, for reports."""
+        held = self._held()
+        if held is None or not self.may_act():
+            raise NotLeading
+        left_s = held.acts_until - clock.boottime()
+        text = self._document(record.machine)
+        try:
+            async with asyncio.timeout(min(APPEND_LIMIT_S, left_s)):
+                await self._write(text, min(APPEND_LIMIT_S, left_s))
+        except (TimeoutError, EtcdFailed) as failed:
+            # It may have arrived: what is there is seen before the next one.
+            self._hurry.set()
+            why = str(failed) or f"no answer in {left_s:.1f} s"
+            raise JournalFailed(f"etcd: {why}") from None
+        await self._journal.append(record)
+        if not self.may_act():
+            raise NotLeading
+
+    async def _write(self, text: str, limit_s: float) -> None:
+        holds = (self._leader_key, self._made_at)
+        while True:
+            known = self._shared.changed
+            done = await self._client.write_if(holds, self._machine_key, known, text, limit_s)
+            if not isinstance(done, Refused):
+                self._shared = replace(self._shared, changed=done, text=text)
+                return
+            leader = done.found.get(self._leader_key)
+            if leader is None or leader.created != self._made_at:
+                self._made_at = 0
+                raise NotLeading
+            there = done.found.get(self._machine_key)
+            changed = 0 if there is None else there.changed
+            if changed == known:
+                raise EtcdFailed("it refuses what it should take")
+            # Only this daemon may have written: an earlier attempt of it has arrived after all.
+            self._shared = replace(self._shared, changed=changed)
+            if there is not None and there.value == text:
+                return
+
+    def _held(self) -> Lease | None:
+        if not self._made_at or self._lease.id != self._made_by:
+            return None
+        return Lease(self.term, self._lease.renewed_at, self._lease.ttl_s)
+
+    def _document(self, machine: Machine) -> str:
+        group = self._group or Held(self._journal.identity, Term(0))
+        bare = replace(machine, view=ClusterView({}))
+        document = {"version": VERSION, "group": group.group, "terms_from": group.term}
+        return json.dumps({**document, "machine": dumps(bare)})
+
+    # Its life.
+
+    async def run(self, tell: Callable[[Turned], None]) -> None:
+        """Until cancelled. `tell` is told of each turn, and of what the leader has journaled."""
+        self._tell = tell
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            group.create_task(self._say_what_is_seen())
+            group.create_task(self._stop_in_time())
+
+    async def _watch(self) -> None:
+        while True:
+            self._hurry.clear()
+            try:
+                await self._beat()
+                self._failing = ""
+            except (EtcdFailed, JournalFailed, RecordError) as failed:
+                self._failing = str(failed)
+                self.others = {}
+            doubted = self._look is not None and not self._look.heard
+            try:
+                async with asyncio.timeout(IN_DOUBT_S if doubted else BEAT_S):
+                    await self._hurry.wait()
+                await asyncio.sleep(IN_DOUBT_S / 2)
+            except TimeoutError:
+                pass
+
+    async def _beat(self) -> None:
+        """See what is there; lead, if nobody does."""
+        asked_at = clock.monotonic()
+        found = await self._client.read(self._below, LOOK_LIMIT_S)
+        leader = found.get(self._leader_key)
+        if leader is None and self._lease.id and not self._lease.failing:
+            value = json.dumps({"name": self._named.name, "address": self._named.address})
+            await self._client.claim(self._leader_key, value, self._lease.id, LOOK_LIMIT_S)
+            # Nobody else writes from here on: what is read now is what the last holder left.
+            found = await self._client.read(self._below, LOOK_LIMIT_S)
+            leader = found.get(self._leader_key)
+        self._note_others(found, asked_at)
+        self._leader = _named(leader)
+        mine = leader is not None and leader.lease == self._lease.id != 0
+        if mine and leader is not None:
+            await self._lead(leader, found.get(self._machine_key))
+        else:
+            self._made_at = 0
+            self._follow(found.get(self._machine_key))
+
+    async def _lead(self, leader: Kept, there: Kept | None) -> None:
+        if self._offered and self._made_at == leader.created:
+            return
+        self._read(there)
+        known = self._terms.of(self._cluster)
+        self._group = self._shared.held or known or Held(self._journal.identity, Term(0))
+        self._made_at, self._made_by = leader.created, leader.lease
+        await asyncio.to_thread(self._terms.keep, self._cluster, Held(self._group.group, self.term))
+        if may_act(self._held(), clock.boottime()):
+            self._offered = True
+            self._tell(Leads(self._shared.machine))
+
+    def _follow(self, there: Kept | None) -> None:
+        self._stop()
+        if there is not None and there.changed != self._shared.changed:
+            self._read(there)
+            self._tell(Follows(self._shared.machine))
+
+    def _stop(self) -> None:
+        if self._offered:
+            self._offered = self._active = False
+            self._tell(Follows(None))
+
+    def _read(self, there: Kept | None) -> None:
+        """Raises RecordError where a newer version has written it, or somebody else."""
+        if there is None:
+            self._shared = _Shared()
+            return
+        try:
+            document = json.loads(there.value)
+            version, text = int(document["version"]), str(document["machine"])
+            held = Held(str(document["group"]), Term(int(document["terms_from"])))
+        except (ValueError, TypeError, KeyError) as error:
+            raise RecordError(f"{self._machine_key} in etcd is not understood: {error!r}") from None
+        if version > VERSION:
+            raise RecordError(f"{self._machine_key} in etcd is of a newer version of failoverd")
+        self._shared = _Shared(there.changed, held, loads(Machine, text), there.value)
+
+    async def _stop_in_time(self) -> None:
+        """Whoever cannot renew its lease does not wait to hear that it has none."""
+        while True:
+            held = self._held()
+            now = clock.boottime()
+            if not may_act(held, now):
+                self._stop()
+            wait_s = BEAT_S if held is None else min(BEAT_S, held.acts_until - now)
+            await asyncio.sleep(max(0.01, wait_s))
+
+    # What the daemons tell each other.
+
+    async def _say_what_is_seen(self) -> None:
+        while True:
+            await self._has_looked.wait()
+            self._has_looked.clear()
+            look, lease = self._look, self._lease.id
+            if look is None or not lease or self._lease.failing:
+                continue
+            said = {
+                "name": self._named.name,
+                "primary": look.name,
+                "heard": look.fresh.outcome in SPOKE,
+                "age_s": max(0.0, clock.monotonic() - look.fresh.began_at),
+            }
+            key = f"{self._daemons}{self._journal.identity}"
+            try:
+                await self._client.put(key, json.dumps(said), lease, LOOK_LIMIT_S)
+            except EtcdFailed:
+                continue  # whoever looks at who leads says so
+
+    def _note_others(self, found: Mapping[str, Kept], asked_at: Instant) -> None:
+        """What was not there when etcd was asked before was said after that, by our clock."""
+        others: dict[str, DaemonReport] = {}
+        for key, kept in found.items():
+            identity = key.removeprefix(self._daemons)
+            if identity in (key, self._journal.identity):
+                continue
+            known = self.others.get(identity)
+            if known is not None and self._seen.get(identity) == kept.changed:
+                others[identity] = known
+                continue
+            self._seen[identity] = kept.changed
+            report = _said(kept.value, self._asked_before_at)
+            if report is not None:
+                others[identity] = report
+        self.others = others
+        self._asked_before_at = asked_at
+
+
+def _named(leader: Kept | None) -> tuple[str, str]:
+    try:
+        said: Any = json.loads(leader.value) if leader is not None else {}
+        return str(said.get("name", "")), str(said.get("address", ""))
+    except (ValueError, AttributeError):
+        return "", ""
+
+
+def _said(value: str, after: Instant) -> DaemonReport | None:
+    try:
+        said = json.loads(value)
+        looked_at = Instant(after - max(0.0, float(said["age_s"])))
+        return DaemonReport(
+            str(said["name"]), NodeName(str(said["primary"])), said["heard"] is True, looked_at
+        )
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,110 @@
+"""Several daemons by way of etcd: one lease a daemon, and a leadership for each cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from failoverd.config.daemon import Daemon
+from failoverd.config.leadership import Leadership as Section
+from failoverd.config.leadership import tls_context
+from failoverd.config.secrets import SecretMissing, first_line
+from failoverd.daemon.candidacy import Candidacy, Named
+from failoverd.daemon.journal import Journal
+from failoverd.daemon.journal_file import JournalFailed
+from failoverd.daemon.leadership import Alone, Leadership, Standing, Turned
+from failoverd.daemon.lease import LeaseKept
+from failoverd.observability import log
+from failoverd.transport.etcd import Etcd, EtcdClient
+
+SAY_EVERY_S = 0.5
+
+
+class Coordination:
+    """Of one daemon."""
+
+    def __init__(self, settings: Daemon, journal: Journal) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._client: EtcdClient | None = None
+        self._lease: LeaseKept | None = None
+        self._candidacies: dict[str, Candidacy] = {}
+        self._said: dict[str, tuple[object, ...]] = {}
+
+    def leadership_of(self, cluster: str) -> Leadership:
+        """Raises JournalFailed where what is known of earlier terms cannot be read."""
+        section = self._settings.leadership
+        if section.kind == "none":
+            return Alone(self._journal, cluster)
+        if self._client is None or self._lease is None:
+            self._client = EtcdClient(_etcd(section))
+            self._lease = LeaseKept(self._client, section.ttl)
+        candidacy = Candidacy(
+            cluster, section.prefix, _named(self._settings), self._client, self._lease,
+            self._journal,
+        )  # fmt: skip
+        self._candidacies[cluster] = candidacy
+        return candidacy
+
+    async def run(self, turned: Mapping[str, Callable[[Turned], None]]) -> None:
+        """Until cancelled. `turned`: who is told of each cluster's turns."""
+        if self._lease is None:
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lease.run())
+            group.create_task(self._say())
+            for cluster, candidacy in self._candidacies.items():
+                group.create_task(candidacy.run(turned[cluster]))
+
+    async def close(self) -> None:
+        """Let another daemon lead at once."""
+        if self._lease is not None and self._client is not None:
+            await self._lease.give_back()
+            await self._client.close()
+
+    async def _say(self) -> None:
+        while True:
+            await asyncio.sleep(SAY_EVERY_S)
+            for cluster, candidacy in self._candidacies.items():
+                self._say_of(cluster, candidacy.standing)
+
+    def _say_of(self, cluster: str, standing: Standing) -> None:
+        """Once, and not again with each attempt that fails in another way."""
+        key = (standing.leads, standing.leader, bool(standing.failing))
+        if self._said.get(cluster) == key:
+            return
+        self._said[cluster] = key
+        tell = log.logger().error if standing.failing else log.logger().info
+        tell(f"leadership: {standing.sentence}", cluster=cluster)
+
+
+def _etcd(section: Section) -> Etcd:
+    try:
+        context = tls_context(section)
+    except OSError as error:
+        raise JournalFailed(f"daemon.leadership: its TLS files cannot be used: {error}") from error
+    file = section.password_file
+    return Etcd(
+        tuple(section.endpoints),
+        context,
+        section.user,
+        (lambda: "") if file is None else (lambda: _secret(file)),
+    )
+
+
+def _secret(file: Path) -> str:
+    try:
+        return first_line(file)
+    except SecretMissing as missing:
+        raise ValueError(str(missing)) from None
+
+
+def _named(settings: Daemon) -> Named:
+    section = settings.leadership
+    host, _, _ = settings.listen.rpartition(":")
+    shown = host.strip("[]") not in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::")  # noqa: S104 - nothing listens there
+    scheme = "http" if settings.tls is None else "https"
+    address = section.address or (f"{scheme}://{settings.listen}" if shown else "")
+    return Named(section.name or socket.gethostname(), address)

@@ -1,0 +1,269 @@
+"""etcd by its JSON gateway: keys with leases, and transactions that compare before they write.
+
+Keys and values are base64, 64-bit numbers text, and what is zero or false is left out. A renewal
+of a lease that has expired answers 200 without a TTL. Source: etcd documentation, "gRPC gateway"
+(/v3/ from 3.4 on), "Authentication".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+ATTEMPT_S = 0.8
+"""Of one member: then the next one is asked."""
+LONGEST_ANSWER = 16 * 1024 * 1024
+UNAUTHENTICATED = 16
+"""gRPC's code. Source: grpc.github.io, "Status codes and their use in gRPC"."""
+PERMANENT = frozenset({3, 5, 7})
+"""Another member would say the same: a bad argument, not found, not permitted."""
+LEASE_NOT_FOUND = "requested lease not found"
+
+
+class EtcdFailed(Exception):  # noqa: N818 - what happened
+    """No member did what was asked for, or nobody knows; says why, without a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Etcd:
+    """How it is reached. Of every member; whichever answers is asked until it does not."""
+
+    endpoints: tuple[str, ...]
+    context: ssl.SSLContext | None = field(default=None, repr=False)
+    user: str | None = None
+    password: Callable[[], str] = field(default=str, repr=False)
+    """Raises OSError or ValueError, with a reason that may be told, where it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    lease: int
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A key and its value."""
+
+    value: str = field(repr=False)
+    created: int
+    """The revision at which the key came to be."""
+    changed: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What was compared is not so: what is there instead."""
+
+    found: Mapping[str, Kept]
+
+
+class EtcdClient:
+    """One connection pool. Every call ends within its limit."""
+
+    def __init__(self, etcd: Etcd) -> None:
+        self._etcd = etcd
+        self._session: aiohttp.ClientSession | None = None
+        self._member = 0
+        self._token = ""
+
+    async def grant(self, ttl_s: float, limit_s: float) -> Granted:
+        asked = {"TTL": str(max(1, round(ttl_s)))}
+        answer = await self._ask("lease/grant", asked, limit_s)
+        return Granted(_number(answer, "ID"), float(_number(answer, "TTL")))
+
+    async def keep_alive(self, lease: int, limit_s: float) -> float:
+        """The TTL that it has again, in seconds; 0: it has expired."""
+        answer = await self._ask("lease/keepalive", {"ID": str(lease)}, limit_s)
+        result = answer.get("result", {})
+        return float(_number(result, "TTL")) if isinstance(result, dict) else 0.0
+
+    async def revoke(self, lease: int, limit_s: float) -> None:
+        """With every key that hangs on it. One that is gone already is no failure."""
+        try:
+            await self._ask("lease/revoke", {"ID": str(lease)}, limit_s)
+        except EtcdFailed as failed:
+            if LEASE_NOT_FOUND not in str(failed):
+                raise
+
+    async def read(self, prefix: str, limit_s: float) -> Mapping[str, Kept]:
+        """Every key below the prefix, as a majority has them now."""
+        last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        asked = {"key": _base64(prefix), "range_end": _base64(last)}
+        return _kept(await self._ask("kv/range", asked, limit_s))
+
+    async def put(self, key: str, value: str, lease: int, limit_s: float) -> None:
+        asked = {"key": _base64(key), "value": _base64(value), "lease": str(lease)}
+        await self._ask("kv/put", asked, limit_s)
+
+    async def claim(self, key: str, value: str, lease: int, limit_s: float) -> bool:
+        """Whether the key was made by this call, where there was none."""
+        compare = {"key": _base64(key), "target": "CREATE", "create_revision": "0"}
+        put = {"key": _base64(key), "value": _base64(value), "lease": str(lease)}
+        asked = {"compare": [compare], "success": [{"request_put": put}]}
+        return (await self._ask("kv/txn", asked, limit_s)).get("succeeded") is True
+
+    async def write_if(
+        self, holds: tuple[str, int], key: str, changed: int, value: str, limit_s: float
+    ) -> int | Refused:
+        """The revision of the value; or what is there, if one of two things is not so.
+
+        `holds`: a key and the revision at which it was made. `changed`: when `key` was last
+        written; 0: never.
+        """
+        holder, created = holds
+        compare = [
+            {"key": _base64(holder), "target": "CREATE", "create_revision": str(created)},
+            {"key": _base64(key), "target": "MOD", "mod_revision": str(changed)},
+        ]
+        put = {"request_put": {"key": _base64(key), "value": _base64(value)}}
+        look = [{"request_range": {"key": _base64(one)}} for one in (holder, key)]
+        asked = {"compare": compare, "success": [put], "failure": look}
+        answer = await self._ask("kv/txn", asked, limit_s)
+        if answer.get("succeeded") is True:
+            return _number(answer.get("header", {}), "revision")
+        found: dict[str, Kept] = {}
+        for response in answer.get("responses", []):
+            found.update(_kept(response.get("response_range", {})))
+        return Refused(found)
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    # One question, to one member after the other.
+
+    async def _ask(self, path: str, body: Mapping[str, object], limit_s: float) -> dict[str, Any]:
+        failures: dict[str, str] = {}
+        try:
+            async with asyncio.timeout(limit_s):
+                while True:
+                    url = self._etcd.endpoints[self._member]
+                    failed = await self._answer(url, path, body)
+                    if not isinstance(failed, str):
+                        return failed
+                    failures[url] = failed
+                    self._member = (self._member + 1) % len(self._etcd.endpoints)
+                    if len(failures) == len(self._etcd.endpoints):
+                        break
+        except TimeoutError:
+            failures.setdefault(self._etcd.endpoints[self._member], f"no answer in {limit_s:g} s")
+            self._member = (self._member + 1) % len(self._etcd.endpoints)
+        raise EtcdFailed("; ".join(f"{url}: {why}" for url, why in failures.items()))
+
+    async def _answer(
+        self, url: str, path: str, body: Mapping[str, object]
+    ) -> dict[str, Any] | str:
+        """What a member answers, or why it does not."""
+        try:
+            async with asyncio.timeout(ATTEMPT_S):
+                return await self._authenticated(url, path, body)
+        except TimeoutError:
+            return f"no answer in {ATTEMPT_S:g} s"
+        except _Unavailable as failed:
+            return str(failed)
+        except aiohttp.ClientConnectorCertificateError as error:
+            return f"its certificate is not believed: {error.certificate_error}"
+        except (aiohttp.ClientError, OSError) as error:
+            return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+    async def _authenticated(
+        self, url: str, path: str, body: Mapping[str, object]
+    ) -> dict[str, Any]:
+        if self._etcd.user is None:
+            return await self._post(url, path, body)
+        if self._token:
+            try:
+                return await self._post(url, path, body)
+            except _Unauthenticated:
+                self._token = ""
+        try:
+            secret = self._etcd.password()
+        except (OSError, ValueError) as error:
+            raise EtcdFailed(f"the password of etcd: {error}") from None
+        asked = {"name": self._etcd.user, "password": secret}
+        answer = await self._post(url, "auth/authenticate", asked)
+        self._token = str(answer.get("token", ""))
+        return await self._post(url, path, body)
+
+    async def _post(self, url: str, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._etcd.context or True, limit=0)
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=aiohttp.ClientTimeout(total=None)
+            )
+        headers = {"Authorization": self._token} if self._token else {}
+        async with self._session.post(
+            f"{url}/v3/{path}", json=body, headers=headers, allow_redirects=False
+        ) as answered:
+            said = await answered.content.read(LONGEST_ANSWER)
+            while chunk := await answered.content.read(LONGEST_ANSWER):
+                said += chunk
+                if len(said) > LONGEST_ANSWER:
+                    raise _Unavailable("an answer without end")
+        return _understood(answered.status, said)
+
+
+class _Unavailable(Exception):  # noqa: N818 - what happened
+    """This member cannot do it now."""
+
+
+class _Unauthenticated(_Unavailable):
+    """The token is not known any more."""
+
+
+def _understood(status: int, said: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(said)
+    except (ValueError, RecursionError):
+        raise _Unavailable(f"it answers {status}, and no JSON: is it etcd 3.4 or later?") from None
+    if not isinstance(answer, dict):
+        raise _Unavailable(f"it answers {status}, and no JSON object")
+    error = answer.get("error")
+    if isinstance(error, dict):  # within a stream
+        answer = error
+    if status == 200 and error is None:
+        return answer
+    told = str(answer.get("message") or answer.get("error") or status)[:200]
+    code = answer.get("code", answer.get("grpc_code"))
+    if code == UNAUTHENTICATED or "invalid auth token" in told:
+        raise _Unauthenticated(told)
+    if code in PERMANENT:
+        raise EtcdFailed(told)
+    raise _Unavailable(told)
+
+
+def _kept(answer: Mapping[str, Any]) -> dict[str, Kept]:
+    try:
+        return {
+            base64.b64decode(one["key"]).decode(): Kept(
+                base64.b64decode(one.get("value", "")).decode(),
+                _number(one, "create_revision"),
+                _number(one, "mod_revision"),
+                _number(one, "lease"),
+            )
+            for one in answer.get("kvs", [])
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise EtcdFailed("an answer that is not understood") from None
+
+
+def _number(answer: object, name: str) -> int:
+    """0 where it is left out. Raises EtcdFailed for what is no number."""
+    try:
+        return int(answer.get(name, 0))  # type: ignore[attr-defined]
+    except (TypeError, ValueError, AttributeError):
+        raise EtcdFailed(f"an answer that is not understood: {name}") from None
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
