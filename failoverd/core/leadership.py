@@ -9,10 +9,11 @@ taken up under its own number, and whoever held it before is refused from then o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NewType
 
-from failoverd.core.model import FROZEN_SLOT, Epoch, Instant
+from failoverd.core.model import FROZEN_SLOT, DaemonReport, Epoch, Instant
 
 Term = NewType("Term", int)
 """Of one holding of the leadership; higher than that of each holding before. 0: there is none."""
@@ -43,6 +44,17 @@ class Lease:
 def may_act(lease: Lease | None, now: Instant) -> bool:
     """Asked before each act, and not once for several. Unknown is not held."""
     return lease is not None and now < lease.acts_until
+
+
+BLIND_FOR_S = 5.0
+"""Then a daemon that reaches nothing leaves the leadership to one that reaches the primary."""
+
+
+def leaves_it(blind_since: Instant | None, hears: Sequence[DaemonReport], now: Instant) -> bool:
+    """`hears`: the others that reach the primary. Whoever is blind acts on nothing anyway."""
+    if blind_since is None or now - blind_since < BLIND_FOR_S:
+        return False
+    return any(one.looked_at >= now - BLIND_FOR_S for one in hears)
 
 
 def owner(group: str, term: Term) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from failoverd.core.leadership import BEAT_S, Lease, Term, may_act, owner
+from failoverd.core.leadership import BEAT_S, Lease, Term, leaves_it, may_act, owner
 from failoverd.core.model import SPOKE, ClusterView, DaemonReport, Instant, NodeName, NodeReport
 from failoverd.core.situation import Machine
 from failoverd.daemon import clock
@@ -87,6 +87,7 @@ class Candidacy:
         self._look: NodeReport | None = None
         self._has_looked = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._blind_since: Instant | None = None
 
     # As a supervisor asks for it.
 
@@ -115,8 +116,10 @@ class Candidacy:
         others = tuple(sorted(self.others))
         return Standing("etcd", leads, name, address, int(self.term), failing, others)
 
-    def looked(self, primary: NodeReport) -> None:
+    def looked(self, primary: NodeReport, *, blind: bool) -> None:
         self._look = primary
+        since = self._blind_since
+        self._blind_since = (clock.monotonic() if since is None else since) if blind else None
         self._has_looked.set()
         if not primary.heard:
             self._hurry.set()
@@ -204,13 +207,19 @@ class Candidacy:
         asked_at = clock.monotonic()
         found = await self._client.read(self._below, LOOK_LIMIT_S)
         leader = found.get(self._leader_key)
-        if leader is None and self._lease.id and not self._lease.failing:
+        self._note_others(found, asked_at)
+        if self._leaves_it_to_others():
+            if leader is not None and leader.lease == self._lease.id != 0:
+                self._made_at = 0
+                self._stop()
+                await self._client.give_up(self._leader_key, leader.created, LOOK_LIMIT_S)
+                return
+        elif leader is None and self._lease.id and not self._lease.failing:
             value = json.dumps({"name": self._named.name, "address": self._named.address})
             await self._client.claim(self._leader_key, value, self._lease.id, LOOK_LIMIT_S)
             # Nobody else writes from here on: what is read now is what the last holder left.
             found = await self._client.read(self._below, LOOK_LIMIT_S)
             leader = found.get(self._leader_key)
-        self._note_others(found, asked_at)
         self._leader = _named(leader)
         mine = leader is not None and leader.lease == self._lease.id != 0
         if mine and leader is not None:
@@ -218,6 +227,10 @@ class Candidacy:
         else:
             self._made_at = 0
             self._follow(found.get(self._machine_key))
+
+    def _leaves_it_to_others(self) -> bool:
+        others = self.others.values()
+        return leaves_it(self._blind_since, [o for o in others if o.heard], clock.monotonic())
 
     async def _lead(self, leader: Kept, there: Kept | None) -> None:
         if self._offered and self._made_at == leader.created:

@@ -109,8 +109,8 @@ class Leadership(Protocol):
         """
         ...
 
-    def looked(self, primary: NodeReport) -> None:
-        """Tell the others."""
+    def looked(self, primary: NodeReport, *, blind: bool) -> None:
+        """Tell the others. `blind`: from here nothing at all is reached."""
         ...
 
 
@@ -135,5 +135,5 @@ class Alone:
     async def append(self, record: Record) -> None:
         await self._journal.append(record)
 
-    def looked(self, primary: NodeReport) -> None:
+    def looked(self, primary: NodeReport, *, blind: bool) -> None:
         """Nobody listens."""

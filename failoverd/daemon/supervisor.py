@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from failoverd.core.dead_man import Phase
+from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.events import (
     Command,
     DaemonStops,
@@ -365,7 +366,8 @@ class Supervisor:
             # Whoever is back may have brought an address along.
             self._target_looks.hasten()
         if report.name == self.machine.memory.primary:
-            self.leadership.looked(report)
+            blind = self.machine.diagnosis is Diagnosis.BLIND and not failing
+            self.leadership.looked(report, blind=blind)
         view = replace(view, journal_failing=failing, daemons=self.leadership.others)
         self._queue.put_nowait(Observed(view, self._target_looks.seen))
 

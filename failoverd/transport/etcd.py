@@ -19,6 +19,8 @@ import aiohttp
 
 ATTEMPT_S = 0.8
 """Of one member: then the next one is asked."""
+AUTHENTICATION_S = 2.0
+"""A password is slow to check by design. Source: etcd documentation, --bcrypt-cost."""
 LONGEST_ANSWER = 16 * 1024 * 1024
 UNAUTHENTICATED = 16
 """gRPC's code. Source: grpc.github.io, "Status codes and their use in gRPC"."""
@@ -111,6 +113,12 @@ class EtcdClient:
         asked = {"compare": [compare], "success": [{"request_put": put}]}
         return (await self._ask("kv/txn", asked, limit_s)).get("succeeded") is True
 
+    async def give_up(self, key: str, created: int, limit_s: float) -> None:
+        """The key is gone, if it is still the one that was made then."""
+        compare = {"key": _base64(key), "target": "CREATE", "create_revision": str(created)}
+        gone = {"request_delete_range": {"key": _base64(key)}}
+        await self._ask("kv/txn", {"compare": [compare], "success": [gone]}, limit_s)
+
     async def write_if(
         self, holds: tuple[str, int], key: str, changed: int, value: str, limit_s: float
     ) -> int | Refused:
@@ -165,10 +173,11 @@ class EtcdClient:
     ) -> dict[str, Any] | str:
         """What a member answers, or why it does not."""
         try:
-            async with asyncio.timeout(ATTEMPT_S):
+            known = self._etcd.user is None or self._token
+            async with asyncio.timeout(ATTEMPT_S if known else AUTHENTICATION_S):
                 return await self._authenticated(url, path, body)
         except TimeoutError:
-            return f"no answer in {ATTEMPT_S:g} s"
+            return "no answer in time"
         except _Unavailable as failed:
             return str(failed)
         except aiohttp.ClientConnectorCertificateError as error:

@@ -46,26 +46,26 @@ class Lab:
 
     @functools.cached_property
     def monitor(self) -> Monitor:
-        monitor = self._connected(Monitor("monitor", MONITOR_ADDRESS, self.directory / "monitor"))
+        monitor = self.connected(Monitor("monitor", MONITOR_ADDRESS, self.directory / "monitor"))
         require_python(monitor)
         return monitor
 
     def watched_from(self, kind: type[Monitor]) -> Monitor:
         """The monitor is of that kind. Before anything else of the lab."""
         assert "monitor" not in self.__dict__
-        made = self._connected(kind("monitor", MONITOR_ADDRESS, self.directory / "monitor"))
+        made = self.connected(kind("monitor", MONITOR_ADDRESS, self.directory / "monitor"))
         self.__dict__["monitor"] = made
         return made
 
     @functools.cached_property
     def app(self) -> ApplicationHost:
-        return self._connected(ApplicationHost("app", APPLICATION_ADDRESS, self.directory / "app"))
+        return self.connected(ApplicationHost("app", APPLICATION_ADDRESS, self.directory / "app"))
 
     def database_host(
         self, name: str, address: str, kind: type[DatabaseHost] = DatabaseHost
     ) -> DatabaseHost:
         """A host with an sshd that the monitor's key opens, and no server yet."""
-        host = self._connected(kind(name, address, self.directory / name))
+        host = self.connected(kind(name, address, self.directory / name))
         host.start_sshd(self.monitor.public_key)
         self.monitor.trust(host)
         self.servers.append(host)
@@ -90,7 +90,8 @@ class Lab:
         pg3.clone_from(pg1, slot="pg3")
         return pg1, pg2, pg3
 
-    def _connected(self, host: AnyHost) -> AnyHost:
+    def connected(self, host: AnyHost) -> AnyHost:
+        """It is on the wire, and ends with the lab."""
         self._hosts.callback(host.stop)
         self.network.connect(host)
         return host

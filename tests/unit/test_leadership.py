@@ -13,11 +13,12 @@ from failoverd.core.leadership import (
     Term,
     admits,
     frozen_slot,
+    leaves_it,
     may_act,
     owner,
     parted,
 )
-from failoverd.core.model import Epoch, Instant
+from failoverd.core.model import DaemonReport, Epoch, Instant, NodeName
 
 A, B, LONER = owner("c0ffee", Term(7)), owner("c0ffee", Term(9)), owner("c0ffee", Term(0))
 STRANGER = owner("decade", Term(8))
@@ -72,6 +73,15 @@ def test_what_a_host_has_acted_for_never_goes_back(asks):
         if admits(seen, asked):
             before, seen = seen, asked
             assert (seen[0], parted(seen[1])[1]) >= (before[0], parted(before[1])[1])
+
+
+def test_who_reaches_nothing_leaves_it_to_one_that_reaches_the_primary_now():
+    hears = [DaemonReport("b", NodeName("pg1"), True, Instant(104.0))]
+    assert leaves_it(Instant(100.0), hears, Instant(105.0))
+    assert not leaves_it(Instant(101.0), hears, Instant(105.0))
+    assert not leaves_it(None, hears, Instant(105.0))
+    assert not leaves_it(Instant(90.0), [], Instant(105.0))
+    assert not leaves_it(Instant(90.0), hears, Instant(110.0))  # it has not said so for a while
 
 
 def test_the_mark_of_a_frozen_standby_tells_the_holders_of_one_incident_apart():

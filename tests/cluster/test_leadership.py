@@ -1,0 +1,428 @@
+"""The lease, the shared journal and the client, against a real etcd on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+import subprocess
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from failoverd.core.events import Trigger
+from failoverd.core.incident import Entry, EntryKind
+from failoverd.core.leadership import parted
+from failoverd.core.model import Epoch, Instant, Look, NodeName, NodeReport, Outcome, WallTime
+from failoverd.core.situation import Machine
+from failoverd.core.states import StateName
+from failoverd.daemon import clock
+from failoverd.daemon.candidacy import Candidacy, Named
+from failoverd.daemon.journal import Journal, JournalFailed
+from failoverd.daemon.leadership import Alone, Follows, Leads, NotLeading
+from failoverd.daemon.lease import LeaseKept
+from failoverd.record.record import Record
+from failoverd.transport.etcd import Etcd, EtcdClient, EtcdFailed
+from tests.unit.test_tls import issue, written
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(90)]  # needs etcd, and no root
+TTL_S = 4.0
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
+class Store:
+    """One member."""
+
+    def __init__(self, directory: Path, *more: str, scheme: str = "http") -> None:
+        client, peer = free_port(), free_port()
+        self.url = f"{scheme}://127.0.0.1:{client}"
+        peers = f"http://127.0.0.1:{peer}"
+        words = [
+            "etcd", "--data-dir", str(directory / "etcd"), "--listen-client-urls", self.url,
+            "--advertise-client-urls", self.url, "--listen-peer-urls", peers,
+            "--initial-advertise-peer-urls", peers, "--initial-cluster", f"default={peers}",
+            "--logger", "zap", "--log-level", "error", "--bcrypt-cost", "4", *more,
+        ]  # fmt: skip
+        with (directory / "etcd.log").open("ab") as log:
+            self.process = subprocess.Popen(words, stdout=log, stderr=log)
+
+    def wait(self) -> None:
+        """Until it takes writes."""
+        client = EtcdClient(Etcd((self.url,)))
+
+        async def answers() -> None:
+            await until_answered(client)
+            await client.close()
+
+        asyncio.run(answers())
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path)
+    made.wait()
+    yield made
+    made.end()
+
+
+@dataclass
+class Member:
+    """One daemon, without what it watches."""
+
+    name: str
+    client: EtcdClient
+    lease: LeaseKept
+    journal: Journal
+    candidacy: Candidacy
+    accepts: bool = True
+    turns: list[Leads | Follows] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def turned(self, turned):
+        self.turns.append(turned)
+        if isinstance(turned, Leads) and self.accepts:
+            self.candidacy.accept()
+
+    def begin(self):
+        self.tasks = [
+            asyncio.create_task(self.lease.run()),
+            asyncio.create_task(self.candidacy.run(self.turned)),
+        ]
+
+    async def die(self):
+        """Without a word to anybody."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.client.close()
+
+    @property
+    def leads(self):
+        return self.candidacy.standing.leads
+
+
+@contextlib.asynccontextmanager
+async def members(store, tmp_path, *names):
+    made = [joined(store, tmp_path, name) for name in names]
+    try:
+        for one in made:
+            one.begin()
+        yield made
+    finally:
+        for one in made:
+            await one.die()
+            one.journal.close()
+
+
+def joined(store, tmp_path, name):
+    (tmp_path / name).mkdir(exist_ok=True)
+    client = EtcdClient(Etcd((store.url,)))
+    journal = Journal.open(tmp_path / name)
+    lease = LeaseKept(client, TTL_S)
+    named = Named(name, f"http://{name}.example")
+    return Member(
+        name, client, lease, journal, Candidacy("main", "/t/", named, client, lease, journal)
+    )
+
+
+async def until(predicate, limit_s=15.0):
+    async with asyncio.timeout(limit_s):
+        while not predicate():  # noqa: ASYNC110 - of what tasks beside this one do
+            await asyncio.sleep(0.02)
+
+
+def record(epoch, visit=1):
+    at = StateName.WATCHING
+    entry = Entry(EntryKind.DIAGNOSIS, at, at, Trigger.AUTOMATIC, "said")
+    return Record("main", WallTime(1.0), Epoch(0), entry, Machine(epoch=Epoch(epoch), visit=visit))
+
+
+async def test_one_leads_and_the_next_one_takes_up_what_it_had_journaled(store, tmp_path):
+    async with members(store, tmp_path, "a", "b") as (a, b):
+        await until(lambda: a.leads or b.leads)
+        first, second = (a, b) if a.leads else (b, a)
+        assert not second.leads
+        await first.candidacy.append(record(3))
+        with pytest.raises(NotLeading):
+            await second.candidacy.append(record(9))
+        await until(lambda: second.candidacy.standing.leader == first.name)
+        # Who follows is shown it, too.
+        await until(lambda: any(t.machine is not None for t in second.turns))
+        term = first.candidacy.term
+        await first.die()
+        await until(lambda: second.leads)
+        (taken,) = [turn for turn in second.turns if isinstance(turn, Leads)]
+        assert taken.machine is not None
+        assert taken.machine.epoch == 3
+        assert second.candidacy.term > term
+        assert parted(second.candidacy.owner)[0] == first.journal.identity
+        await second.candidacy.append(record(3, visit=2))
+
+
+async def test_who_gives_its_lease_back_is_followed_at_once(store, tmp_path):
+    async with members(store, tmp_path, "a", "b") as (a, b):
+        await until(lambda: a.leads or b.leads)
+        first, second = (a, b) if a.leads else (b, a)
+        await first.lease.give_back()
+        began = clock.monotonic()
+        for task in first.tasks:
+            task.cancel()
+        await until(lambda: second.leads)
+        assert clock.monotonic() - began < 2.5
+
+
+async def test_nothing_is_journaled_before_what_was_offered_is_taken_up(store, tmp_path):
+    async with members(store, tmp_path, "a") as (a,):
+        a.accepts = False
+        await until(lambda: any(isinstance(turn, Leads) for turn in a.turns))
+        assert not a.candidacy.may_act()
+        with pytest.raises(NotLeading):
+            await a.candidacy.append(record(1))
+        assert a.candidacy.accept()
+        await a.candidacy.append(record(1))
+
+
+async def test_etcd_that_stops_answering_ends_the_leadership_before_the_lease(store, tmp_path):
+    async with members(store, tmp_path, "a") as (a,):
+        await until(lambda: a.leads)
+        store.process.send_signal(signal.SIGSTOP)
+        began = clock.boottime()
+        with pytest.raises((JournalFailed, NotLeading)):
+            await a.candidacy.append(record(1))
+        await until(lambda: not a.leads)
+        assert clock.boottime() - began <= TTL_S - 2.0 + 0.3
+        assert isinstance(a.turns[-1], Follows)
+        with pytest.raises(NotLeading):
+            await a.candidacy.append(record(1))
+        await until(lambda: a.candidacy.standing.failing)
+        assert "nothing is done automatically" in a.candidacy.standing.sentence
+        store.process.send_signal(signal.SIGCONT)
+        await until(lambda: a.leads)
+        await a.candidacy.append(record(2))
+
+
+async def test_who_has_slept_beyond_its_lease_is_refused_by_etcd_whatever_it_believes(
+    store, tmp_path
+):
+    async with members(store, tmp_path, "a") as (a,):
+        await until(lambda: a.leads)
+        await a.candidacy.append(record(1))
+        other = joined(store, tmp_path, "b")
+        lease, key = a.lease.id, "/t/main/leader"
+        await other.client.revoke(lease, 2.0)
+        granted = await other.client.grant(10, 2.0)
+        assert await other.client.claim(key, '{"name": "b"}', granted.lease, 2.0)
+        a.lease.renewed_at = Instant(clock.boottime() + 60)  # it believes so
+        with pytest.raises(NotLeading):
+            await a.candidacy.append(record(2))
+        found = await other.client.read("/t/main/", 2.0)
+        assert '"epoch\\":1' in found["/t/main/machine"].value.replace(" ", "")
+        await other.die()
+        other.journal.close()
+
+
+async def test_a_write_that_arrived_and_was_not_answered_is_not_taken_for_somebody_elses(
+    store, tmp_path
+):
+    async with members(store, tmp_path, "a") as (a,):
+        await until(lambda: a.leads)
+        await a.candidacy.append(record(1))
+        key = "/t/main/machine"
+        there = (await a.client.read("/t/main/", 2.0))[key]
+        await a.client.put(key, there.value, 0, 2.0)  # at a revision that it does not know
+        await a.candidacy.append(record(2))
+        await a.candidacy.append(record(3))
+
+
+async def test_others_are_told_what_is_seen_of_the_primary(store, tmp_path):
+    async with members(store, tmp_path, "a", "b") as (a, b):
+        await until(lambda: a.leads or b.leads)
+        now = clock.monotonic()
+        look = Look(Outcome.OK, now, now)
+        a.candidacy.looked(NodeReport(NodeName("pg1"), 1, now, look, look), blind=False)
+        await until(lambda: b.candidacy.others)
+        (said,) = b.candidacy.others.values()
+        assert (said.name, said.primary, said.heard) == ("a", "pg1", True)
+        assert now - 2.0 <= said.looked_at <= clock.monotonic()
+        silent = Look(Outcome.TIMED_OUT, now, now)
+        a.candidacy.looked(NodeReport(NodeName("pg1"), 2, now, silent, silent), blind=False)
+        await until(lambda: not next(iter(b.candidacy.others.values())).heard)
+        await a.lease.give_back()
+        await until(lambda: not b.candidacy.others)
+
+
+async def test_who_reaches_nothing_leaves_it_to_one_that_reaches_the_primary(store, tmp_path):
+    async with members(store, tmp_path, "a", "b") as (a, b):
+        await until(lambda: a.leads or b.leads)
+        blind, sees = (a, b) if a.leads else (b, a)
+        while not sees.leads:
+            now = clock.monotonic()
+            ok, silent = Look(Outcome.OK, now, now), Look(Outcome.TIMED_OUT, now, now)
+            pg1 = NodeReport(NodeName("pg1"), 1, now, ok, ok)
+            sees.candidacy.looked(pg1, blind=False)
+            blind.candidacy.looked(replace(pg1, held=silent, fresh=silent), blind=True)
+            await asyncio.sleep(0.2)
+        assert not blind.leads
+
+
+async def test_a_machine_of_a_newer_version_is_left_alone(store, tmp_path):
+    async with members(store, tmp_path, "a") as (a,):
+        client = EtcdClient(Etcd((store.url,)))
+        text = '{"version": 999, "group": "g", "terms_from": 0, "machine": "{}"}'
+        await client.put("/t/main/machine", text, 0, 5.0)
+        await client.close()
+        await until(lambda: "newer version" in a.candidacy.standing.sentence)
+        assert not a.leads
+
+
+async def test_a_term_is_never_used_twice_where_etcd_is_set_up_anew_or_given_up(store, tmp_path):
+    async with members(store, tmp_path, "a") as (a,):
+        await until(lambda: a.leads)
+        await a.candidacy.append(record(1))
+        term = a.candidacy.term
+    anew = Store(tmp_path / "a")
+    await asyncio.to_thread(anew.wait)
+    try:
+        async with members(anew, tmp_path, "a") as (a,):
+            await until(lambda: a.leads)
+            assert a.candidacy.term > term
+            owner = a.candidacy.owner
+    finally:
+        anew.end()
+    journal = Journal.open(tmp_path / "a")
+    alone = Alone(journal, "main").owner
+    journal.close()
+    assert parted(alone)[0] == parted(owner)[0]
+    assert parted(alone)[1] > parted(owner)[1]
+
+
+# The client alone.
+
+
+async def test_a_member_that_is_gone_or_stopped_is_passed_over(store, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = Store(tmp_path / "other")
+    await asyncio.to_thread(other.wait)
+    try:
+        gone = f"http://127.0.0.1:{free_port()}"
+        client = EtcdClient(Etcd((gone, other.url, store.url)))
+        assert await client.read("/t/", 5.0) == {}
+        other.process.send_signal(signal.SIGSTOP)
+        began = clock.monotonic()
+        assert await client.read("/t/", 5.0) == {}
+        assert clock.monotonic() - began < 2.0
+        await client.close()
+    finally:
+        other.end()
+
+
+async def test_a_renewal_of_what_has_ended_is_none(store, tmp_path):
+    client = EtcdClient(Etcd((store.url,)))
+    granted = await client.grant(5, 5.0)
+    assert await client.keep_alive(granted.lease, 2.0) > 0
+    await client.revoke(granted.lease, 2.0)
+    assert await client.keep_alive(granted.lease, 2.0) == 0
+    await client.revoke(granted.lease, 2.0)
+    await client.close()
+
+
+async def test_with_user_and_password_a_wrong_one_is_told_and_never_shown(store, tmp_path):
+    admin = EtcdClient(Etcd((store.url,)))
+    await admin.put("/t/x", "1", 0, 5.0)
+    for path, body in (
+        ("auth/user/add", {"name": "root", "password": "r00t"}),
+        ("auth/role/add", {"name": "root"}),
+        ("auth/user/grant", {"user": "root", "role": "root"}),
+        ("auth/enable", {}),
+    ):
+        async with aiohttp.ClientSession() as session:
+            answered = await session.post(f"{store.url}/v3/{path}", json=body)
+            assert answered.status == 200, await answered.text()
+    with pytest.raises(EtcdFailed):
+        await admin.read("/t/", 2.0)
+    await admin.close()
+    right = EtcdClient(Etcd((store.url,), None, "root", lambda: "r00t"))
+    assert (await right.read("/t/", 5.0))["/t/x"].value == "1"
+    right._token = "gone.1"
+    assert "/t/x" in await right.read("/t/", 5.0)
+    await right.close()
+    wrong = EtcdClient(Etcd((store.url,), None, "root", lambda: "hunter2"))
+    with pytest.raises(EtcdFailed) as failed:
+        await wrong.read("/t/", 2.0)
+    assert "authentication failed" in str(failed.value)
+    assert "hunter2" not in str(failed.value)
+    await wrong.close()
+
+
+async def test_a_certificate_of_somebody_else_is_not_believed_and_one_that_is_wanted_is_shown(
+    tmp_path,
+):
+    authority = issue("the store's authority")
+    stranger = written(tmp_path, "stranger", issue("a stranger"))
+    ours = written(tmp_path, "authority", authority)
+    chain = written(tmp_path, "store.example", issue("store.example", authority))
+    expired = written(tmp_path, "expired", issue("store.example", authority, days_left=-1))
+
+    def seen_with(root: Path, shown: Path | None = chain) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=root)
+        if shown is not None:
+            context.load_cert_chain(shown)
+        return context
+
+    async def refused(url: str, context: ssl.SSLContext) -> str:
+        client = EtcdClient(Etcd((url,), context))
+        try:
+            with pytest.raises(EtcdFailed) as failed:
+                await client.read("/t/", 3.0)
+            return str(failed.value)
+        finally:
+            await client.close()
+
+    def begin(certificate: Path, below: str) -> Store:
+        (tmp_path / below).mkdir()
+        return Store(
+            tmp_path / below, "--cert-file", str(certificate), "--key-file", str(certificate),
+            "--trusted-ca-file", str(ours.with_suffix(".crt")), "--client-cert-auth",
+            scheme="https",
+        )  # fmt: skip
+
+    store, late = begin(chain, "good"), begin(expired, "late")
+    try:
+        known = EtcdClient(Etcd((store.url,), seen_with(ours)))
+        await until_answered(known)
+        await known.close()
+        assert "certificate" in await refused(store.url, seen_with(stranger))
+        assert "ertificate" in await refused(late.url, seen_with(ours))
+        elsewhere = store.url.replace("127.0.0.1", "localhost")
+        assert "certificate" in await refused(elsewhere, seen_with(ours))
+        await refused(store.url, seen_with(ours, None))  # etcd wants to see one
+        await refused(store.url.replace("https", "http"), seen_with(ours))
+    finally:
+        store.end()
+        late.end()
+
+
+async def until_answered(client):
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                await client.read("/t/", 2.0)
+            except EtcdFailed:
+                await asyncio.sleep(0.1)
+            else:
+                return

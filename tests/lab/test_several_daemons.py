@@ -1,0 +1,220 @@
+"""Three daemons over one pair of servers, with an etcd of three members: one acts, one finishes."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.lab.several import LEASE_S, several
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+
+
+def test_a_leader_that_is_killed_in_the_middle_of_a_failover_is_followed_by_one_that_finishes_it(
+    lab,
+):
+    w = several(lab)
+    leader = w.leader()
+    follower = w.others(leader)[0]
+    told = follower.failoverd("switchover", "--yes", check=False)
+    assert told.returncode == 1
+    assert f"{leader.name} (http://{leader.name}.example:9187) leads" in told.stdout + told.stderr
+    assert [one.metric("failoverd_leader") for one in w.others(leader)] == [0, 0]
+    assert leader.metric("failoverd_leader") == 1
+
+    daemon = w.daemon_of(leader)
+    w.pg1.kill9_postmaster()
+    w.wait(lambda: '"state": "fencing"' in daemon.log_text, 20, "it is fencing", interval_s=0.001)
+    daemon.kill()
+    assert '"state": "watching"' not in daemon.log_text.rpartition('"fencing"')[2]
+
+    next_leader = w.leader(w.others(leader))
+    w.wait_until_failed_over(next_leader)
+    account = w.nothing_is_lost()
+    assert account.outage_ms < (LEASE_S + 15) * 1000
+    assert w.fenced_by().count(next_leader.name) <= 1
+    assert next_leader.status()["epoch"] == 1
+    # Whoever only watched sees the same.
+    (third,) = [one for one in w.others(leader) if one is not next_leader]
+    w.wait(lambda: third.status()["primary"] == "pg2", 10, "the third one sees it")
+    assert third.metric("failoverd_primary", node="pg2") == 1
+
+
+def stopped_at(w, daemon, step):
+    """Its process stands still, at that step or right after it."""
+    w.wait(lambda: f'"state": "{step}"' in daemon.log_text, 20, f"it is {step}", 0.001)
+    daemon.signal(signal.SIGSTOP)
+    over = '"state": "watching"' in daemon.log_text.rpartition('"fencing"')[2]
+    assert not over, "the failover was over before the daemon could be stopped"
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("step", ["fencing", "electing", "promoting"])
+def test_a_leader_that_sleeps_beyond_its_lease_finishes_nothing_when_it_wakes(lab, step):
+    w = several(lab)
+    leader = w.leader()
+    sleeper = w.daemon_of(leader)
+    w.pg1.kill9_postmaster()
+    stopped_at(w, sleeper, step)
+    next_leader = w.leader(w.others(leader))
+    w.wait_until_failed_over(next_leader)
+    before = len(sleeper.log_text)
+    sleeper.signal(signal.SIGCONT)
+    w.wait(lambda: w.leadership(leader).get("leader") == next_leader.name, 20, "it follows")
+    w.wait(lambda: leader.status()["primary"] == "pg2", 20, "it sees the new primary")
+    woken = sleeper.log_text[before:]
+    assert "promoting" not in woken
+    assert "fencing pg1" not in woken
+    w.nothing_is_lost()
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("step", ["fencing", "promoting"])
+def test_a_leader_that_wakes_while_another_one_finishes_does_not_act_beside_it(lab, step):
+    w = several(lab)
+    leader = w.leader()
+    sleeper = w.daemon_of(leader)
+    w.pg1.kill9_postmaster()
+    stopped_at(w, sleeper, step)
+    next_leader = w.leader(w.others(leader))
+    sleeper.signal(signal.SIGCONT)
+    w.wait_until_failed_over(next_leader)
+    w.wait(lambda: w.leadership(leader).get("leader") == next_leader.name, 20, "it follows")
+    w.nothing_is_lost()
+
+
+@pytest.mark.campaign
+def test_a_leader_that_is_cut_from_etcd_hands_over_and_the_next_one_fails_over(lab):
+    w = several(lab)
+    leader = w.leader()
+    for member in w.members:
+        lab.part(leader, member)
+    w.wait(lambda: not w.leads(leader), LEASE_S + 5, "it has stopped by itself")
+    next_leader = w.leader(w.others(leader))
+    assert "etcd cannot be used" in leader.status()["leadership"]["sentence"]
+    w.pg1.kill9_postmaster()
+    w.wait_until_failed_over(next_leader)
+    assert leader.name not in w.fenced_by()
+    w.nothing_is_lost()
+    lab.heal()
+    w.wait(lambda: leader.status()["primary"] == "pg2", 20, "healed, it sees the new primary")
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("step", ["fencing", "promoting"])
+def test_a_leader_that_is_cut_from_etcd_in_the_middle_goes_no_step_further(lab, step):
+    w = several(lab)
+    leader = w.leader()
+    daemon = w.daemon_of(leader)
+    w.pg1.kill9_postmaster()
+    w.wait(lambda: f'"state": "{step}"' in daemon.log_text, 20, f"it is {step}", 0.001)
+    for member in w.members:
+        lab.part(leader, member)
+    w.wait(lambda: not w.leads(leader), LEASE_S + 5, "it has stopped by itself")
+    next_leader = w.leader(w.others(leader))
+    w.wait_until_failed_over(next_leader)
+    w.nothing_is_lost()
+
+
+@pytest.mark.campaign
+def test_a_primary_that_only_the_leader_cannot_reach_is_partitioned_and_stays(lab):
+    w = several(lab)
+    leader = w.leader()
+    lab.part(leader, w.pg1)
+    w.wait(lambda: leader.status().get("diagnosis") == "partitioned", 20, "it is partitioned")
+    w.ledger.wait_for(500)
+    assert leader.status().get("diagnosis") == "partitioned"
+    assert w.leader() is leader
+    assert w.fenced_by() == []
+    assert w.pg2.in_recovery
+
+
+@pytest.mark.campaign
+def test_a_leader_that_is_cut_from_every_database_host_hands_over_and_nothing_is_failed_over(lab):
+    w = several(lab)
+    leader = w.leader()
+    for server in w.servers:
+        lab.part(leader, server)
+    next_leader = w.leader(w.others(leader))
+    w.ledger.wait_for(200)
+    assert w.fenced_by() == []
+    assert w.pg2.in_recovery
+    assert not w.leads(leader)
+    w.pg1.kill9_postmaster()
+    w.wait_until_failed_over(next_leader)
+    w.nothing_is_lost()
+
+
+@pytest.mark.campaign
+def test_where_nobody_but_another_daemon_reaches_the_primary_nothing_is_done(lab):
+    """The leader and both hosts of standbys are cut from it; one daemon is not."""
+    w = several(lab, fencing={"ladder": ["stop"]})
+    leader = w.leader()
+    first, second = w.others(leader)
+    lab.part(leader, w.pg1)
+    lab.part(w.pg2, w.pg1)
+    lab.part(second, w.pg1)
+    w.wait(lambda: leader.status().get("diagnosis") == "partitioned", 30, "it is partitioned")
+    seen = " ".join(str(leader.status()) for _ in range(50))
+    assert '"unreachable"' not in seen
+    assert w.fenced_by() == []
+    # Now nobody reaches it: the diagnosis is another one, and without a proof nothing is promoted.
+    lab.part(first, w.pg1)
+    w.wait(lambda: leader.status().get("diagnosis") == "unreachable", 60, "it is unreachable")
+    lab.heal()
+    w.wait(lambda: leader.status().get("diagnosis") == "healthy", 60, "it is healthy")
+    assert w.pg2.in_recovery
+
+
+@pytest.mark.campaign
+def test_with_one_member_of_etcd_killed_everything_goes_on(lab):
+    w = several(lab)
+    leader = w.leader()
+    w.members[0].kill()
+    w.pg1.kill9_postmaster()
+    w.wait_until_failed_over(w.leader())
+    assert w.leader() is leader
+    w.nothing_is_lost()
+
+
+@pytest.mark.campaign
+def test_with_one_member_of_etcd_stopped_everything_goes_on(lab):
+    w = several(lab)
+    w.members[0].pause()
+    w.wait(lambda: sum(map(w.leads, w.monitors)) == 1, 30, "one leads, the same or another")
+    w.pg1.kill9_postmaster()
+    w.wait_until_failed_over(w.monitors[0])
+    w.members[0].wake()
+    w.nothing_is_lost()
+
+
+@pytest.mark.campaign
+def test_without_etcd_the_cluster_goes_on_nobody_acts_and_when_it_is_back_it_is_failed_over(lab):
+    w = several(lab)
+    for member in w.members:
+        member.kill()
+    w.wait(lambda: not any(map(w.leads, w.monitors)), LEASE_S + 10, "all hold back")
+    for one in w.monitors:
+        sentence = one.status()["leadership"]["sentence"]
+        assert "etcd cannot be used" in sentence
+        assert "the cluster goes on" in sentence
+        assert one.metric("failoverd_leader") == 0
+        assert one.fetch("/readyz")[0] == 200
+        refused = one.failoverd("failover", "--yes", check=False)
+        assert refused.returncode == 1
+        assert "etcd cannot be used" in refused.stdout + refused.stderr
+    before = len(w.ledger.acknowledgements())
+    w.wait(lambda: len(w.ledger.acknowledgements()) > before + 100, 30, "the application writes")
+    w.pg1.kill9_postmaster()
+    w.wait(
+        lambda: all(one.status().get("diagnosis") == "crashed" for one in w.monitors),
+        30, "all see it",
+    )  # fmt: skip
+    for _ in range(100):
+        assert w.pg2.in_recovery
+    assert w.fenced_by() == []
+    for member in w.members:
+        member.begin(w.members)
+    w.wait_until_failed_over(w.leader())
+    w.nothing_is_lost()
