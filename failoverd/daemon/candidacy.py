@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -184,6 +185,13 @@ class Candidacy:
             group.create_task(self._watch())
             group.create_task(self._say_what_is_seen())
             group.create_task(self._stop_in_time())
+
+    async def leave(self) -> None:
+        made_at, self._made_at = self._made_at, 0
+        self._offered = self._active = False
+        if made_at:
+            with contextlib.suppress(EtcdFailed):
+                await self._client.give_up(self._leader_key, made_at, LOOK_LIMIT_S)
 
     async def _watch(self) -> None:
         while True:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from failoverd.config.daemon import Daemon
@@ -14,12 +12,10 @@ from failoverd.config.secrets import SecretMissing, first_line
 from failoverd.daemon.candidacy import Candidacy, Named
 from failoverd.daemon.journal import Journal
 from failoverd.daemon.journal_file import JournalFailed
-from failoverd.daemon.leadership import Alone, Leadership, Standing, Turned
+from failoverd.daemon.leadership import Alone, Leadership, Standing
 from failoverd.daemon.lease import LeaseKept
 from failoverd.observability import log
 from failoverd.transport.etcd import Etcd, EtcdClient
-
-SAY_EVERY_S = 0.5
 
 
 class Coordination:
@@ -30,7 +26,6 @@ class Coordination:
         self._journal = journal
         self._client: EtcdClient | None = None
         self._lease: LeaseKept | None = None
-        self._candidacies: dict[str, Candidacy] = {}
         self._said: dict[str, tuple[object, ...]] = {}
 
     def leadership_of(self, cluster: str) -> Leadership:
@@ -41,22 +36,13 @@ class Coordination:
         if self._client is None or self._lease is None:
             self._client = EtcdClient(_etcd(section))
             self._lease = LeaseKept(self._client, section.ttl)
-        candidacy = Candidacy(
-            cluster, section.prefix, _named(self._settings), self._client, self._lease,
-            self._journal,
-        )  # fmt: skip
-        self._candidacies[cluster] = candidacy
-        return candidacy
+        named = _named(self._settings)
+        return Candidacy(cluster, section.prefix, named, self._client, self._lease, self._journal)
 
-    async def run(self, turned: Mapping[str, Callable[[Turned], None]]) -> None:
-        """Until cancelled. `turned`: who is told of each cluster's turns."""
-        if self._lease is None:
-            return
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._lease.run())
-            group.create_task(self._say())
-            for cluster, candidacy in self._candidacies.items():
-                group.create_task(candidacy.run(turned[cluster]))
+    async def run(self) -> None:
+        """Until cancelled."""
+        if self._lease is not None:
+            await self._lease.run()
 
     async def close(self) -> None:
         """Let another daemon lead at once."""
@@ -64,14 +50,13 @@ class Coordination:
             await self._lease.give_back()
             await self._client.close()
 
-    async def _say(self) -> None:
-        while True:
-            await asyncio.sleep(SAY_EVERY_S)
-            for cluster, candidacy in self._candidacies.items():
-                self._say_of(cluster, candidacy.standing)
+    def forget(self, cluster: str) -> None:
+        self._said.pop(cluster, None)
 
-    def _say_of(self, cluster: str, standing: Standing) -> None:
+    def say(self, cluster: str, standing: Standing) -> None:
         """Once, and not again with each attempt that fails in another way."""
+        if standing.kind == "none":
+            return
         key = (standing.leads, standing.leader, bool(standing.failing))
         if self._said.get(cluster) == key:
             return

@@ -96,9 +96,7 @@ class Fleet:
 
     def _supervise(self, name: str, section: Cluster) -> Taken:
         leadership = self._coordination.leadership_of(name)
-        return taken_up(
-            name, section, self._journal, self._incidents, self, self._lag, leadership
-        )
+        return taken_up(name, section, self._journal, self._incidents, self, self._lag, leadership)
 
     def _preflight(self, watched: Supervisor) -> Preflight:
         name = watched.name

@@ -8,7 +8,7 @@ stopped. Nobody else's clock is compared with ours, and what etcd does not answe
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -113,6 +113,14 @@ class Leadership(Protocol):
         """Tell the others. `blind`: from here nothing at all is reached."""
         ...
 
+    async def run(self, tell: Callable[[Turned], None]) -> None:
+        """Until cancelled; may be run again. `tell` is told of each turn."""
+        ...
+
+    async def leave(self) -> None:
+        """Let another daemon lead this cluster at once."""
+        ...
+
 
 class Alone:
     """No other daemon: this one always acts."""
@@ -137,3 +145,9 @@ class Alone:
 
     def looked(self, primary: NodeReport, *, blind: bool) -> None:
         """Nobody listens."""
+
+    async def run(self, tell: Callable[[Turned], None]) -> None:
+        """Nothing turns."""
+
+    async def leave(self) -> None:
+        """There is nobody to leave it to."""

@@ -165,10 +165,6 @@ class Supervisor:
         """Go on with another configuration; during a failover, after it."""
         self._queue.put_nowait(reload)
 
-    def turned(self, turned: Turned) -> None:
-        """The leadership, or what whoever has it has journaled, is another."""
-        self._queue.put_nowait(turned)
-
     def request_stop(self) -> None:
         self._stopping = True
         self._queue.put_nowait(None)
@@ -197,11 +193,13 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 beside = [*self._rounds.begin(group), *self._target_looks.begin(group)]
                 beside.append(group.create_task(self._renewals.run()))
+                beside.append(group.create_task(self.leadership.run(self._queue.put_nowait)))
                 await self._consume(group)
                 await self._let_go(group)
                 for task in beside:
                     task.cancel()
             await self._rounds.close()
+        await self.leadership.leave()
         for node in self._nodes.values():
             await node.host.close()
         await close_ways(self._targets)

@@ -13,6 +13,7 @@ from failoverd.core.situation import Machine
 from failoverd.daemon import clock
 from failoverd.daemon.incidents import Incidents
 from failoverd.daemon.journal import Journal
+from failoverd.daemon.leadership import Leadership
 from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.nodes import nodes_of
 from failoverd.daemon.supervisor import Observer, Supervisor
@@ -37,6 +38,7 @@ def taken_up(
     incidents: Incidents,
     observer: Observer,
     lag: LoopLag,
+    leadership: Leadership,
 ) -> Taken:
     """Raises JournalError."""
     latest = journal.latest(name)
@@ -51,6 +53,7 @@ def taken_up(
         observer,
         lag,
         targets=ways_of(section),
+        leadership=leadership,
     )
     counted = journal.transitions(name), journal.failovers(name)
     return Taken(supervisor, *counted, incidents.latest(name))
