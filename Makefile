@@ -52,7 +52,7 @@ lint: .venv/ready ## format, lint, import rules, shell
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	@if command -v shellcheck >/dev/null; then shellcheck -s sh failoverd/host_program/*.sh; \
+	@if command -v shellcheck >/dev/null; then shellcheck -s sh failoverd/host_program/*.sh tests/lab/other-pythons; \
 	  elif [ -n "$$CI" ]; then echo "shellcheck is missing" >&2; exit 1; fi
 
 types: .venv/ready ## mypy strict, and pyright strict on the core
@@ -85,8 +85,9 @@ lab-long: .venv/ready ## what `make lab` leaves out for its length (root)
 	$(BIN)/pytest -m campaign tests --ignore=tests/lab/detection
 	$(BIN)/pytest -n 0 -m lab tests/lab/page_in_a_browser.py
 
-versions: .venv/ready ## a failover from end to end on other majors of PostgreSQL, each fetched once (root)
+versions: .venv/ready ## a failover from end to end on each major of PostgreSQL, each fetched once, and by each Python (root)
 	$(BIN)/pytest -m lab tests/lab/test_majors.py
+	tests/lab/other-pythons $(PYTHONS)
 
 detection: .venv/ready ## try every condition on real servers, and write docs/detection.md (root)
 	$(BIN)/pytest -m lab tests/lab/detection

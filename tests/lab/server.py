@@ -84,7 +84,7 @@ AuthorizedKeysFile .ssh/authorized_keys
 
 
 @functools.cache
-def template(bin_dir: str, tree: Path) -> Path:
+def template(bin_dir: str, tree: Path, read_only: tuple[Path, ...]) -> Path:
     """A fresh cluster with roles, table and access rules, made once by this process.
 
     Removed when the process ends; what a killed one left is removed here.
@@ -98,14 +98,17 @@ def template(bin_dir: str, tree: Path) -> Path:
     home.mkdir()
     give_to_postgres(home)
     inside = f"{HOME}/main"
-    with Host("template", "", directory, writable={HOME: home}, tree=tree) as host:
+    seen = {"read_only": read_only, "writable": {HOME: home}, "tree": tree}
+    with Host("template", "", directory, **seen) as host:
         initdb = [f"{bin_dir}/initdb", "--no-sync", "-k"]
         host.run(
             [*initdb, "--locale=C.UTF-8", "-E", "UTF8", "-U", "postgres", "-D", inside],
             user="postgres",
         )
         single = [f"{bin_dir}/postgres", "--single", "-D", inside, "-c", "log_min_messages=error"]
-        said = host.run([*single, DATABASE], user="postgres", input=ROLES)
+        # Before 14 it would be md5, which the access rules refuse.
+        single += ["-c", "password_encryption=scram-sha-256", DATABASE]
+        said = host.run(single, user="postgres", input=ROLES)
     if "ERROR" in said.stdout + said.stderr:
         raise AssertionError(f"the lab's roles were refused:\n{said.stdout}{said.stderr}")
     data = home / "main"
@@ -191,7 +194,9 @@ class DatabaseHost(Host):
         """A running primary with the lab's roles. All such primaries have one system identifier."""
         self.data.parent.mkdir(mode=0o700, exist_ok=True)
         give_to_postgres(self.data.parent)
-        run(["cp", "-a", "--reflink=auto", template(self.bin_dir, self.tree), self.data])
+        run(
+            ["cp", "-a", "--reflink=auto", template(self.bin_dir, self.tree, tuple(self.read_only)), self.data]
+        )
         self.configure({**SETTINGS, "cluster_name": self.name, **(settings or {})})
         self.start()
 

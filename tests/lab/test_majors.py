@@ -9,7 +9,7 @@ from tests.lab.held_back import fill, hold_back, switch_point, true_end
 from tests.lab.lab import Lab
 from tests.lab.ledger import Account
 from tests.lab.machine import wait_until
-from tests.lab.majors import host_of
+from tests.lab.majors import MAJORS, host_of
 from tests.lab.planned import REPLICATION, wait_until_all_stream
 from tests.lab.server import REPLICATION_PASSWORD, DatabaseHost
 
@@ -65,9 +65,10 @@ def fails_over_without_loss(w: Watched, major: str) -> tuple[DatabaseHost, Accou
     return primary, account
 
 
-def test_on_13_a_crash_with_standbys_far_behind_loses_nothing_and_all_stream_again(lab):
-    w = watched_trio(lab, trio_of(lab, 13))
-    fails_over_without_loss(w, "13")
+@pytest.mark.parametrize("major", MAJORS)
+def test_a_crash_with_standbys_far_behind_loses_nothing_and_all_stream_again(lab, major):
+    w = watched_trio(lab, trio_of(lab, major))
+    fails_over_without_loss(w, str(major))
 
 
 # Source: PostgreSQL documentation, "Replication Slot Synchronization"
@@ -100,8 +101,9 @@ def until_synchronized(primary: DatabaseHost, standbys: list[DatabaseHost]) -> N
     wait_until(all_have_it, 90, "the standbys have the failover slot", interval_s=0.5)
 
 
-def test_a_failover_slot_of_17_survives_and_a_logical_one_that_does_not_is_named(lab):
-    servers = trio_of(lab, 17, **SYNCHRONIZED)
+@pytest.mark.parametrize("major", [17, 18])
+def test_a_failover_slot_survives_and_a_logical_one_that_does_not_is_named(lab, major):
+    servers = trio_of(lab, major, **SYNCHRONIZED)
     for standby in servers[1:]:
         own = standby.sql("show primary_conninfo").replace("'", "''")
         standby.sql(f"alter system set primary_conninfo = '{own} dbname=postgres'")
@@ -109,7 +111,7 @@ def test_a_failover_slot_of_17_survives_and_a_logical_one_that_does_not_is_named
     servers[0].sql(MAKE_SLOTS)
     until_synchronized(servers[0], servers[1:])
     w = watched_trio(lab, servers)
-    primary, account = fails_over_without_loss(w, "17")
+    primary, account = fails_over_without_loss(w, str(major))
     slots = (
         "select string_agg(slot_name, ',') from pg_replication_slots where slot_type = 'logical'"
     )

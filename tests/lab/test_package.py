@@ -119,6 +119,7 @@ def test_the_wheel_is_installed_into_an_environment_of_its_own(built, tmp_path, 
     environment = {
         "PATH": f"{tools}:/usr/bin:/bin", "HOME": str(tmp_path),
         "UV_TOOL_BIN_DIR": str(tmp_path / "bin"), "UV_PYTHON": sys.executable,
+        "UV_SYSTEM_CERTS": "1",
         "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin"),
         **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_"))},
     }  # fmt: skip
