@@ -7,18 +7,53 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from failoverd.core.states import StateName, name_of
+from failoverd.core.events import EffectFailed, Now, Replied
+from failoverd.core.machine import effects
+from failoverd.core.model import Instant, WallTime
+from failoverd.core.restart import restored
+from failoverd.core.schedule import OperatorSwitchover
+from failoverd.core.states import Promoting, StateName, name_of
 from failoverd.daemon.journal import Journal, JournalCorrupt
 from failoverd.daemon.journal_file import SCHEMA_VERSION, JournalError
-from tests.unit.story import failover
-from tests.unit.test_journal import keep, without_view
+from failoverd.record.record import Basis
+from tests.unit.story import POLICY, WALL, Story, evidence, failover
+from tests.unit.test_journal import keep, records_of, without_view
 
 KEPT = Path(__file__).parent / "journals"
 CHECKOUT = Path(__file__).parents[2]
+
+
+def switchover() -> Story:
+    story = Story(policy=replace(POLICY, can_rejoin=True)).all_well()
+    story.happens(OperatorSwitchover("ann"))
+    return story.answers(limit=1)
+
+
+def blocked() -> Story:
+    story = Story().all_well().primary_dies()
+    failed = EffectFailed("no_proof", evidence("its host cannot be reached"))
+    story.happens(Replied(story.machine.visit, effects(story.machine)[0], failed))
+    return story
+
+
+def killed_while_it_was_asked() -> Story:
+    story = Story().all_well().primary_dies()
+    while not isinstance(story.machine.state, Promoting):
+        story.answers(limit=1)
+    return story
+
+
+STORIES = {
+    "main": failover,
+    "planned": switchover,
+    "stuck": blocked,
+    "killed": killed_while_it_was_asked,
+}
 
 
 async def write_of_this_version() -> Path:
@@ -29,7 +64,9 @@ async def write_of_this_version() -> Path:
     """
     directory = KEPT / "made"
     journal = Journal.open(directory)
-    await keep(journal, failover())
+    for cluster, story in STORIES.items():
+        await keep_whole(journal, story(), cluster)
+        journal.decided(cluster, 1)
     journal.close()
     with closing(sqlite3.connect(directory / "journal.sqlite3")) as db:
         lines = [*db.iterdump(), f"PRAGMA user_version = {SCHEMA_VERSION};"]
@@ -39,6 +76,14 @@ async def write_of_this_version() -> Path:
     file = KEPT / f"schema-{SCHEMA_VERSION}.sql"
     file.write_text("\n".join([*lines, ""]))
     return file
+
+
+async def keep_whole(journal, story, cluster):
+    """With what each step was decided on."""
+    told = [one for one in story.steps if one[3] is not None]
+    for record, (before, event, _, _, now) in zip(records_of(story, cluster), told, strict=True):
+        basis = Basis(before, event, now, story.policy)
+        await journal.append(replace(record, basis=basis))
 
 
 def opened_from(kept: Path, directory: Path) -> Journal:
@@ -67,7 +112,30 @@ async def test_a_journal_of_that_version_is_read_and_gone_on_with(kept, tmp_path
 
 def test_every_version_that_was_written_is_kept():
     kept = {int(path.stem.removeprefix("schema-")) for path in KEPT.glob("*.sql")}
-    assert set(range(1, SCHEMA_VERSION)) <= kept
+    assert set(range(1, SCHEMA_VERSION + 1)) <= kept
+
+
+LATER = sorted(KEPT.glob("schema-[!1]*.sql"))
+
+
+@pytest.mark.parametrize("kept", LATER, ids=lambda path: path.stem)
+def test_a_daemon_takes_up_what_one_of_that_version_has_left(kept, tmp_path):
+    journal = opened_from(kept, tmp_path / "state")
+    left = {cluster: journal.latest(cluster) for cluster in STORIES}
+    names = {cluster: name_of(machine.state).value for cluster, machine in left.items()}
+    assert names == {
+        "main": "watching", "planned": "fencing", "stuck": "blocked", "killed": "promoting",
+    }  # fmt: skip
+    again = Now(Instant(5.0), WallTime(WALL + 200))
+    killed = restored(left["killed"], again)
+    assert (name_of(killed.state), killed.asked) == (StateName.STARTING, {"pg2"})
+    assert restored(left["main"], again).memory.primary == "pg2"
+    assert journal.failovers("main") == {("automatic", "succeeded"): 1}
+    for cluster in STORIES:
+        steps = journal.decided(cluster, 1)
+        assert len(steps) > 0
+        assert all(step.basis is not None for step in steps)
+    journal.close()
 
 
 @pytest.fixture
