@@ -1,7 +1,4 @@
-"""Every block of commands that is marked `run` in the documentation is run.
-
-Those that are marked `lab` are a newcomer's, and are run by tests/lab/test_newcomer.py.
-"""
+"""Every block of commands in the documentation is run: here, or by whom its mark names."""
 
 from __future__ import annotations
 
@@ -13,9 +10,16 @@ import sys
 import pytest
 
 from failoverd.cli.commands import cli
-from tests.written import FENCED, PAGES, ROOT, blocks
+from tests.written import BY, FENCED, PAGES, ROOT, UNMARKED, blocks
 
 BLOCKS = {block.where: block.text for block in blocks("run")}
+NOT_RUN = {
+    "make demo": "tests/cluster/test_demo.py runs what it runs",
+    "make test": "it is what runs the tests",
+    "make package ": "packaging/build, which tests/lab/test_package.py runs",
+    "scp failoverd-host": "test_installed_program.py puts it there without scp",
+}
+"""What is in a block that nobody runs, and why not."""
 CONFIG = """\
 clusters:
   main:
@@ -68,3 +72,26 @@ def test_the_path_of_a_newcomer_is_one_path_and_names_commands_that_are_there():
     named = set(re.findall(r"^failoverd (\w+)", "".join(b.text for b in path), re.MULTILINE))
     assert named >= {"grants", "check", "run", "status", "history", "report", "explain"}
     assert named <= set(cli.commands)
+
+
+def test_every_block_of_commands_is_run_or_has_its_reason():
+    for page in PAGES:
+        for found in UNMARKED.finditer(page.read_text()):
+            assert any(words in found[1] for words in NOT_RUN), f"{page.name}: {found[1]}"
+
+
+def test_whoever_a_block_names_runs_blocks_of_that_page():
+    for page in PAGES:
+        for found in BY.finditer(page.read_text()):
+            told = (ROOT / found[1]).read_text()
+            assert re.search(rf'block\(\s*"{page.name}"', told), f"{found[1]}: none of {page.name}"
+
+
+def test_whatever_make_is_told_in_the_pages_it_knows():
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text()
+        commands = re.findall(r"^make ([a-z][a-z -]*)", text, re.MULTILINE)
+        commands += re.findall(r"`make ([a-z][a-z -]*)", text)
+        for command in commands:
+            assert set(command.split()) <= known, f"{page.name}: make {command}"

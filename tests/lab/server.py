@@ -195,7 +195,13 @@ class DatabaseHost(Host):
         self.data.parent.mkdir(mode=0o700, exist_ok=True)
         give_to_postgres(self.data.parent)
         run(
-            ["cp", "-a", "--reflink=auto", template(self.bin_dir, self.tree, tuple(self.read_only)), self.data]
+            [
+                "cp",
+                "-a",
+                "--reflink=auto",
+                template(self.bin_dir, self.tree, tuple(self.read_only)),
+                self.data,
+            ]
         )
         self.configure({**SETTINGS, "cluster_name": self.name, **(settings or {})})
         self.start()

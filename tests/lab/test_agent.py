@@ -7,6 +7,7 @@ import pytest
 from tests.lab.bmc import PASSWORD, Controller, ladder
 from tests.lab.cluster import watched
 from tests.lab.server import BIN_DIR, DATABASE, SOCKET_DIR
+from tests.written import block
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
@@ -40,6 +41,9 @@ FENCING = ladder(ADDRESS)
 
 def test_a_host_that_is_cut_off_is_turned_off_and_nothing_is_acknowledged_there_any_more(lab):
     w, controller = with_controller(lab)
+    words = {"192.0.2.111": ADDRESS, "password=...": f"password={PASSWORD}"}
+    tried = block("fencing.md", "fence_ipmilan", __file__, **words)
+    assert lab.monitor.run(["sh", "-ec", tried]).returncode == 0
     w.pg1.sql("create table of_its_own (id bigserial, at timestamptz default clock_timestamp())")
     w.pg1.sql("alter role postgres set synchronous_commit = local")
     writer = w.pg1.spawn(["sh", "-c", LOCAL_WRITER], user="postgres")

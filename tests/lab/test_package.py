@@ -15,6 +15,7 @@ from tests.lab.clean_root import clean_root
 from tests.lab.cluster import watched
 from tests.lab.python_tree import CHECKOUT
 from tests.lab.service_monitor import FAST_WATCHDOG, ServiceMonitor
+from tests.written import block
 
 pytestmark = [pytest.mark.lab, pytest.mark.systemd, pytest.mark.campaign, pytest.mark.timeout(900)]
 
@@ -52,9 +53,10 @@ class PackagedMonitor(ServiceMonitor):
         return self.run(["dpkg", *words], timeout_s=180).stdout
 
     def bring(self, package: Path) -> str:
-        inside = self._root / "root" / package.name
+        inside = self._root / "root/dist" / package.name
+        inside.parent.mkdir(exist_ok=True)
         inside.write_bytes(package.read_bytes())
-        return f"/root/{package.name}"
+        return f"/root/dist/{package.name}"
 
 
 def newer(package, to):
@@ -76,7 +78,9 @@ def test_the_package_carries_a_failover_through_survives_its_watchdog_and_upgrad
 ):
     (package,) = built.glob("*.deb")
     monitor = lab.watched_from(PackagedMonitor)
-    monitor.dpkg("-i", monitor.bring(package))
+    monitor.bring(package)
+    install = block("install.md", "apt-get install", __file__)
+    monitor.run(["sh", "-ec", f"cd /root\n{install}"], timeout_s=180)
     assert monitor.failoverd("--version").stdout == f"failoverd, version {__version__}\n"
     assert monitor.run(["getent", "group", "failoverd"]).stdout
     assert monitor.run(["test", "-r", "/usr/share/failoverd/config.yaml"]).returncode == 0
@@ -109,6 +113,29 @@ def test_the_package_carries_a_failover_through_survives_its_watchdog_and_upgrad
 
 def test_two_builds_of_the_package_have_the_same_bytes(built, tmp_path):
     assert build(tmp_path) == {path.name: path.read_bytes() for path in sorted(built.iterdir())}
+
+
+IN_A_COPY_OF_THIS_MACHINE = """
+mount -t tmpfs tmpfs "$0"
+cd "$0"
+mkdir upper work root
+mount -t overlay overlay -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" root
+for name in proc dev sys; do mount --rbind "/$name" "root/$name"; done
+exec chroot root sh -ec "$1"
+"""
+
+
+def test_what_the_page_says_for_other_systems_installs_the_service(tmp_path):
+    commands = block("install.md", "python3 -m venv /opt/failoverd", __file__)
+    after = "failoverd --version; getent group failoverd; systemd-analyze verify failoverd.service"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", IN_A_COPY_OF_THIS_MACHINE, tmp_path,
+         f"cd {CHECKOUT}\n{commands}{after}"],
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"failoverd, version {__version__}\nfailoverd:x:" in done.stdout
+    assert not Path("/opt/failoverd/bin").exists()
 
 
 @pytest.mark.parametrize("installer", ["uv", "pipx"])
