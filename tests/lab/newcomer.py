@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import python_tree
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.lab.machine import PATH
+from tests.lab.machine import PATH, wait_until
 from tests.lab.network import NETWORK
 from tests.lab.server import (
     APPLICATION_ROLE,
@@ -18,6 +19,7 @@ from tests.lab.server import (
     REPLICATION_ROLE,
     SSHD,
     DatabaseHost,
+    tail,
 )
 
 DEBIANS_HBA = f"""
@@ -118,6 +120,10 @@ class Newcomer:
                 env={**self.monitor.environment("root"), **self._environment}, cwd="/",
             )  # fmt: skip
         self.lab.keep(self)
+
+    def sees(self, predicate: Callable[[], object], what: str) -> None:
+        """Within half a minute; else what the terminal shows is told."""
+        wait_until(predicate, 30, what, evidence=lambda: tail(self.log, 80), interval_s=0.1)
 
     def stop(self) -> None:
         """With the lab."""

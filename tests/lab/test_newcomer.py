@@ -40,7 +40,7 @@ def test_the_readme_leads_from_two_fresh_hosts_to_a_failover_that_is_explained(l
     for block in blocks("lab"):
         if block.how == "stays":
             someone.leaves_running(block.text)
-            lab.monitor.wait_until(lambda: would_work(lab), 30, "a failover would work")
+            someone.sees(lambda: would_work(lab), "a failover would work")
             continue
         if block.how == "until":
             said["check"] = until_green(someone, block.text)
@@ -50,9 +50,8 @@ def test_the_readme_leads_from_two_fresh_hosts_to_a_failover_that_is_explained(l
         written(lab.directory, f"{block.where.replace(':', '-')}.txt", done.stdout + done.stderr)
         assert done.returncode == 0, f"{block.where}\n{done.stdout}{done.stderr}"
         if block.how:
-            lab.monitor.wait_until(
+            someone.sees(
                 lambda: (s := lab.monitor.status())["primary"] == "pg2" and not s["incident"],
-                30,
                 "pg2 is the primary",
             )
     warned = {line.split(": ")[1] for line in said["check"].splitlines() if line[:4] == "warn"}
