@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 from collections import Counter
@@ -9,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tests.lab.dying import Fate, Point, Procedure, Way, kind_of
 
@@ -23,11 +26,35 @@ class Tried:
     wrong: str = ""
 
 
+def kept() -> list[Tried]:
+    """What an earlier part of the campaign has tried (`EVERY_STEP_KEPT`), so that one goes on."""
+    file = os.environ.get("EVERY_STEP_KEPT")
+    if not file or not Path(file).exists():
+        return []
+    return [_read(json.loads(line)) for line in Path(file).read_text().splitlines()]
+
+
+def keep(one: Tried) -> None:
+    file = os.environ.get("EVERY_STEP_KEPT")
+    if file:
+        point = [one.point.way, one.point.what, one.point.fate]
+        said = {"procedure": one.procedure, "point": point, "reached": one.reached,
+                "wrong": one.wrong}  # fmt: skip
+        with Path(file).open("a") as lines:
+            lines.write(json.dumps(said) + "\n")
+
+
+def _read(said: dict[str, Any]) -> Tried:
+    way, what, fate = said["point"]
+    point = Point(Way(way), what, Fate(fate))
+    return Tried(Procedure(said["procedure"]), point, said["reached"], said["wrong"])
+
+
 def write_figures(page: Path, results: Sequence[Tried], left: str) -> None:
     """Into the part of each procedure; one that was not tried now keeps its figures."""
     text = page.read_text()
-    for name in sorted({_part(one) for one in results}):
-        table = _table([one for one in results if _part(one) == name], left)
+    for name in sorted({part_of(one) for one in results}):
+        table = _table([one for one in results if part_of(one) == name], left)
         part = f"{BEGIN.format(name)}\n{table}\n{END.format(name)}"
         pattern = f"{re.escape(BEGIN.format(name))}.*?{re.escape(END.format(name))}"
         text, found = re.subn(pattern, lambda _, part=part: part, text, flags=re.DOTALL)
@@ -35,7 +62,7 @@ def write_figures(page: Path, results: Sequence[Tried], left: str) -> None:
     page.write_text(text)
 
 
-def _part(one: Tried) -> str:
+def part_of(one: Tried) -> str:
     if one.point.fate is Fate.SLEEPS:
         return "sleeps"
     return f"{one.procedure}, {kind_of(one.point.way, one.point.what)}"

@@ -16,7 +16,7 @@ import pytest
 from tests.lab.dying import Fate, Kind, Point, Procedure, Way, kind_of, recorded, stage, tried
 from tests.lab.lab import Lab
 from tests.lab.replaying import every_decision_comes_out_the_same
-from tests.lab.steps_page import Tried, write_figures
+from tests.lab.steps_page import Tried, keep, kept, part_of, write_figures
 
 FAILOVER, SWITCHOVER = Procedure.FAILOVER, Procedure.SWITCHOVER
 PROMOTE = "then pg_promote(false) end as asked"
@@ -82,7 +82,9 @@ def test_stopped_for_longer_than_a_proof_lasts_it_finishes_when_it_wakes(tmp_pat
 
 def _every_one(directory: Path, left: list[tuple[Procedure, Point]]) -> None:
     """A lab goes on from point to point; one in which something went wrong is not used again."""
-    results: list[Tried] = []
+    results = [one for one in kept() if not one.wrong]
+    done = {(one.procedure, one.point) for one in results}
+    left = [one for one in left if one not in done][int(os.environ.get("EVERY_STEP_FROM", "0")) :]
     over: set[Fate] = set()
     until = time.monotonic() + float(os.environ.get("EVERY_STEP_SECONDS", "inf"))
     for number in range(len(left)):
@@ -98,18 +100,22 @@ def _every_one(directory: Path, left: list[tuple[Procedure, Point]]) -> None:
                     reached = tried(s, procedure, point)
                 except Exception as error:  # noqa: BLE001 - told, and the others are tried, too
                     results.append(Tried(procedure, point, reached=True, wrong=str(error)))
+                    keep(results[-1])
                     (directory / f"wrong-{number}.txt").write_text(f"{point.name}\n{error}")
                     break
                 if point.way is Way.JOURNAL and not reached:
                     over.add(point.fate)
                 else:
                     results.append(Tried(procedure, point, reached=reached))
-                _told(results[-1])
+                    keep(results[-1])
     page = os.environ.get("EVERY_STEP_PAGE")
     if page:
-        write_figures(Path(page), results, left=_still_to_try(left, over))
+        now = {part_of(one) for one in results[len(done) :]}
+        these = [one for one in results if part_of(one) in now]
+        write_figures(Path(page), these, left=_still_to_try(left, over))
     every_decision_comes_out_the_same(directory)
-    wrong = [f"{one.point.name}: {one.wrong.partition(chr(10))[0]}" for one in results if one.wrong]
+    now_wrong = [one for one in results[len(done) :] if one.wrong]
+    wrong = [f"{one.point.name}: {one.wrong.partition(chr(10))[0]}" for one in now_wrong]
     assert wrong == []
 
 
@@ -119,10 +125,3 @@ def _still_to_try(left: list[tuple[Procedure, Point]], over: set[Fate]) -> str:
         number = int(left[0][1].what)
         return "" if over >= {Fate.BEFORE, Fate.AFTER} else f"writes from number {number} on"
     return f"{len(left)} points" if left else ""
-
-
-def _told(one: Tried) -> None:
-    log = os.environ.get("EVERY_STEP_LOG")
-    if log:
-        with Path(log).open("a") as lines:
-            lines.write(f"{one.procedure} {one.point.name} reached={one.reached}\n")
