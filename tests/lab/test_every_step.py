@@ -84,7 +84,8 @@ def _every_one(directory: Path, left: list[tuple[Procedure, Point]]) -> None:
     """A lab goes on from point to point; one in which something went wrong is not used again."""
     results = [one for one in kept() if not one.wrong]
     done = {(one.procedure, one.point) for one in results}
-    left = [one for one in left if one not in done][int(os.environ.get("EVERY_STEP_FROM", "0")) :]
+    left = left[int(os.environ.get("EVERY_STEP_FROM", "0")) :]
+    left = [one for one in left if one not in done]
     over: set[Fate] = set()
     until = time.monotonic() + float(os.environ.get("EVERY_STEP_SECONDS", "inf"))
     for number in range(len(left)):
