@@ -37,6 +37,8 @@ class Act:
     sent: float = 0.0
     """How old a renewal claims to be, by the host's clock."""
     began: float = 0.0
+    by: str = ""
+    """The daemon, for the invariants alone."""
     automatic: bool = False
     """For the invariants alone: a fence that no operator asked for."""
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from failoverd.core import effects
+from failoverd.core.events import EffectFailed
+from failoverd.core.model import Evidence
 from tests.sim.conduct import dead_man, fence, new_primary, standbys, way_back, ways
 from tests.sim.kernel import Steps
 
@@ -23,7 +25,12 @@ def acting(d: Daemon, effect: effects.Effect) -> Steps:
     if conduct is None:
         name = type(effect).__name__
         raise AssertionError(f"tests/sim/acting.py must say what {name} does in this world")
-    return conduct(d, effect)
+    return conduct(d, effect) if d.may_act else _not_leading()
+
+
+def _not_leading() -> Steps:
+    yield 0.001
+    return EffectFailed("not_leading", Evidence("this daemon does not hold the leadership"))
 
 
 CONDUCT: dict[type, Callable[[Daemon, Any], Steps]] = {

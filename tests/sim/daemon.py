@@ -18,6 +18,7 @@ from failoverd.daemon.course import JOURNAL_RETRY_S, Ask, Course, Saw, Write, Wr
 from failoverd.record.codec import dumps, loads
 from tests.sim.acting import acting
 from tests.sim.kernel import Owner, Process, Steps
+from tests.sim.lease import Candidacy, Store, asked
 from tests.sim.looking import Eye, address, round_of
 from tests.sim.renewing import Renewing
 from tests.sim.ways import Looks
@@ -52,7 +53,9 @@ class Life:
 
 
 class Daemon:
-    def __init__(self, name: str, world: World, policy: Policy, check: Check) -> None:
+    def __init__(
+        self, name: str, world: World, policy: Policy, check: Check, store: Store | None = None
+    ) -> None:
         self.name = name
         self.world = world
         self.policy = policy
@@ -69,8 +72,11 @@ class Daemon:
         self.turns = 0
         self.restarts = 0
         self.life: Life | None = None
+        self.store = store
+        """Where there are several: whoever does not lead waits, and has no life."""
+        self.candidacy: Candidacy | None = None
         self._check = check
-        self.begin()
+        self.come_back()
 
     # Its clocks.
 
@@ -116,16 +122,51 @@ class Daemon:
         self._start(life.course.resume(self.policy))
 
     def die(self) -> None:
-        if self.life is not None:
+        if self.runs:
             self.world.tell(self.name, "dies")
+        if self.candidacy is not None:
+            self.candidacy.process.alive = False
+            self.candidacy = None
+        self._ends()
+
+    def _ends(self) -> None:
+        if self.life is not None:
             self.life.owner.alive = False
             self.life = None
             self.restarts += 1
 
-    def stall(self, seconds: float) -> None:
+    @property
+    def runs(self) -> bool:
+        """Its process does, whether it leads or not."""
+        return self.life is not None or self.candidacy is not None
+
+    # Of several, by a lease.
+
+    @property
+    def may_act(self) -> bool:
+        return self.store is None or (self.candidacy is not None and self.candidacy.may_act)
+
+    @property
+    def owner(self) -> str:
+        """What it calls itself on hosts."""
+        return self.name if self.candidacy is None else self.candidacy.owner
+
+    def take_up(self) -> None:
+        self.world.tell(self.name, "takes up what was journaled")
+        self.begin()
+
+    def stands_down(self) -> None:
+        """Another one may act: nothing is decided any more, and nothing goes on."""
         if self.life is not None:
+            self.world.tell(self.name, "stands down")
+            self._ends()
+
+    def stall(self, seconds: float) -> None:
+        if self.runs:
             until = self.world.now + seconds
-            self.life.owner.stalled_until = max(self.life.owner.stalled_until, until)
+            for one in (self.life and self.life.owner, self.candidacy and self.candidacy.process):
+                if one is not None:
+                    one.stalled_until = max(one.stalled_until, until)
             self.stalled.append((self.world.now, until))
             self.world.tell(self.name, f"stalls for {seconds:.1f} s")
 
@@ -290,22 +331,47 @@ class Daemon:
             return Written(
                 "the journal cannot be written: no space left", Instant(self.monotonic())
             )
-        self.journaled = machine
-        self.journal = dumps(replace(machine, view=ClusterView({})))
-        self.journal_at = self.now().wall
+        text, at = dumps(replace(machine, view=ClusterView({}))), self.now().wall
+        if self.store is not None:
+            failed: str = yield from self._shared(text, at)
+            if failed:
+                return Written(failed, Instant(self.monotonic()))
+        self.journaled, self.journal, self.journal_at = machine, text, at
         if kill:
             self.die_and_come_back()
             yield 1e9
         return Written("", Instant(self.monotonic()))
+
+    def _shared(self, text: str, at: WallTime) -> Steps:
+        """To the store, by the transaction that compares the lease; why not, or empty."""
+        store, candidacy = self.store, self.candidacy
+        assert store is not None
+        assert candidacy is not None
+        lease, world = candidacy.lease, self.world
+        if lease is None or not candidacy.may_act:
+            return "this daemon does not hold the leadership"
+        written = yield from asked(
+            world, self.name, store,
+            lambda: store.appended(self.name, lease.term, text, at, world.now),
+        )  # fmt: skip
+        if written is False:
+            candidacy.lost()
+            yield 1e9
+        return "" if written else "etcd does not answer"
 
     def die_and_come_back(self) -> None:
         self.die()
         self.world.kernel.after(self.world.random.uniform(0.2, 4.0), self.come_back)
 
     def come_back(self) -> None:
-        if self.life is None:
+        if self.runs:
+            return
+        if self.turns or self.restarts:
             self.world.tell(self.name, "is started again")
+        if self.store is None:
             self.begin()
+        else:
+            self.candidacy = Candidacy(self, self.store, Owner())
 
     def _sleep(self) -> None:
         life = self.life

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from tests.sim.fault import Conduct, Fault, Stage
 from tests.sim.faults_of_daemons import DAEMONS
 from tests.sim.faults_of_hosts import SERVERS
+from tests.sim.faults_of_leases import LEASES
 from tests.sim.faults_of_links import LINKS
 from tests.sim.faults_of_people import HANDS, ON_PURPOSE, ORDERS, OTHERS
 from tests.sim.faults_of_ways import WAYS
@@ -20,7 +21,7 @@ from tests.sim.postgres import Host
 from tests.sim.world import World
 
 CONDUCT: dict[str, Conduct] = {
-    **SERVERS, **LINKS, **DAEMONS, **HANDS, **OTHERS, **ON_PURPOSE, **WAYS
+    **SERVERS, **LINKS, **DAEMONS, **HANDS, **OTHERS, **ON_PURPOSE, **WAYS, **LEASES
 }  # fmt: skip
 TROUBLE_BEGINS, TROUBLE_ENDS = 4.0, 40.0
 DEADLY = (
@@ -90,6 +91,21 @@ def drawn_beside(rng: random.Random) -> tuple[Fault, ...]:
     return tuple(sorted(faults, key=lambda f: f.at))
 
 
+OF_LEASES = ("etcd down", "cut from etcd", "cut from etcd", "daemon stalls", "daemon stalls",
+             "daemon dies", "daemon dies at a write", "we are cut off")  # fmt: skip
+
+
+def drawn_of_leases(rng: random.Random, others: tuple[Fault, ...]) -> list[Fault]:
+    """Mostly a moment after what a daemon reacts to."""
+    first = min((f.at for f in others), default=6.0)
+    found: list[Fault] = []
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        at = max(3.5, first + rng.uniform(-4.0, 8.0))
+        lasts = rng.choice((1.0, 4.0, 7.0, 12.0)) * rng.uniform(0.8, 1.2)
+        found.append(Fault(at, rng.choice(OF_LEASES), "writer", lasts, rng.randrange(60)))
+    return found
+
+
 def over_at(faults: tuple[Fault, ...]) -> float:
     """When the last of it has healed, with time for what follows from it."""
     ends = [f.at + f.lasts for f in faults]
@@ -143,4 +159,14 @@ def shorter(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
             yield (*faults[:n], replace(fault, lasts=round(fault.lasts / 2, 1)), *faults[n + 1 :])
 
 
-__all__ = ["CONDUCT", "Fault", "Stage", "befall", "drawn", "drawn_beside", "over_at", "shorter"]
+__all__ = [
+    "CONDUCT",
+    "Fault",
+    "Stage",
+    "befall",
+    "drawn",
+    "drawn_beside",
+    "drawn_of_leases",
+    "over_at",
+    "shorter",
+]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from failoverd.core.effects import StopMode
+from failoverd.core.leadership import admits, frozen_slot
 from failoverd.core.model import (
     Epoch,
     Guard,
@@ -115,12 +116,11 @@ def _may_act(world: World, host: Host, act: Act) -> Answer | None:
         return Answer(EXPIRED, "booted since the look that led here")
     if host.uptime(world.now) > act.expires:
         return Answer(EXPIRED, "the look that led here is too old")
-    if act.epoch < host.epoch:
-        return Answer(STALE_EPOCH, f"epoch {act.epoch} is older than {host.epoch}")
-    if act.epoch == host.epoch and host.owner not in ("", act.owner):
-        return Answer(STALE_EPOCH, f"epoch {act.epoch} was taken by another daemon")
-    if act.epoch > host.epoch:
-        host.epoch, host.owner = act.epoch, act.owner
+    seen = (Epoch(host.epoch), host.owner)
+    if not admits(seen, (Epoch(act.epoch), act.owner)):
+        return Answer(STALE_EPOCH, f"epoch {act.epoch} of {act.owner} comes after {seen}")
+    host.epoch, host.owner = act.epoch, act.owner
+    world.happened("acts", act)
     return None
 
 
@@ -220,7 +220,7 @@ def _carry(world: World, host: Host, act: Act) -> Steps:
     """Into a copy of the standby's segment: only what follows what is there already."""
     server = host.server
     yield world.random.uniform(0.02, 0.5)
-    if server.slot != f"failoverd_frozen_{act.epoch}" or not server.recovery:
+    if server.slot != frozen_slot(Epoch(act.epoch), act.owner) or not server.recovery:
         return Answer(NOT_DONE, "it is not frozen by this incident")
     if host.disk_full:
         return Answer(NOT_DONE, "no space left on device")
@@ -238,7 +238,7 @@ def _freeze(world: World, host: Host, act: Act) -> Steps:
     if not server.recovery:
         return Answer(NOT_DONE, "it is not in recovery")
     world.happened("freezing", (server, act))
-    server.slot = f"failoverd_frozen_{act.epoch}"
+    server.slot = frozen_slot(Epoch(act.epoch), act.owner)
     world.detach(server)
     yield world.random.uniform(0.01, 0.2)
     if not server.serving(world.now) or not server.recovery:

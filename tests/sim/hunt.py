@@ -14,6 +14,7 @@ from tests.explore.rules import invariants as explored_invariants
 from tests.explore.scenarios import SCENARIOS, Scenario
 from tests.sim.one_rule import one_rule
 from tests.sim.scenarios import plan, scenarios
+from tests.sim.scenarios_of_leases import of_leases
 from tests.sim.scenarios_of_ways import of_ways
 from tests.sim.simulation import plan_of, run_plan
 
@@ -24,7 +25,7 @@ MOST_STATES = 800
 def runs(names: Iterable[str], every: int, seeds: Iterable[int]) -> Iterator[str]:
     """Those named first; scenarios in which one rule stands alone; the others; then seeds."""
     alone, others = one_rule(plan, every), scenarios(every * 3)
-    ways = of_ways(plan, every * 3)
+    ways = (*of_ways(plan, every * 3), *of_leases(plan, every * 3))
     all_of_them = [
         *names,
         *(n for n, _ in ways),

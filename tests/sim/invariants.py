@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from failoverd.core.dead_man import Phase
 from failoverd.core.effects import DisarmDeadMan, Promote, StopMode
 from failoverd.core.events import OperatorAcknowledges, OperatorFailover, Trigger
+from failoverd.core.leadership import parted
 from failoverd.core.machine import asks
 from failoverd.core.model import SILENT, ClusterView, Instant, NodeName, Outcome
 from failoverd.core.policy import Choice, Mode
@@ -81,7 +82,7 @@ class Invariants:
         raise Broken(what)
 
     def of(self, d: Daemon) -> Known:
-        return self.known.setdefault(d.name, Known())
+        return self.known.setdefault(d.name if d.store is None else "all", Known())
 
     # Sampled: since when each daemon could see each node well.
 
@@ -148,6 +149,8 @@ class Invariants:
                 self.dead_men.expired(d, server, excused=self._not_ours(server))
             case "fired", (Host() as host, Watcher() as watcher):
                 self.dead_men.fires(host, watcher)
+            case "acts", Act() as act:
+                self._acts(act)
             case "redirected", (Way() as way, Daemon() as d):
                 self._redirected(way, d)
             case _:
@@ -184,6 +187,8 @@ class Invariants:
         self.failovers += 1
 
     def _asked(self, server: Server, effect: Promote, d: Daemon) -> None:
+        if self.independent:
+            self._started_this_moment(server)
         writers = self._writers(server)
         if writers:
             self.fail(f"{d.name} asks {server.name} to promote, and {writers} can take commits")
@@ -191,20 +196,41 @@ class Invariants:
         if wrong is not None:
             self.fail(wrong)
 
+    @property
+    def independent(self) -> bool:
+        """Two that know nothing of each other."""
+        return len(self.daemons) > 1 and self.world.store is None
+
+    def _acts(self, act: Act) -> None:
+        """On a host, or by SQL: nobody does once a later term has begun."""
+        store, term = self.world.store, parted(act.owner)[1]
+        if store is not None and term < store.term:
+            self.fail(f"{act.by} acts ({act.verb}) in term {term}, and {store.term} has begun")
+
     def _redirected(self, way: Way, d: Daemon) -> None:
         """Applications are sent to whoever was promoted last, and to nobody before that."""
         name, last = way.leads_to, self.promoted
         assert name is not None
-        if self.world.hands or self.world.lied or len(self.daemons) > 1:
+        if self.world.hands or self.world.lied or self.independent:
             return
         if self.world.server(name).recovery and not self.world.server(name).standby_signal:
             self.fail(f"{d.name} sends applications to {name}, which is no primary")
         if last not in (None, name):
             self.fail(f"{d.name} sends applications to {name}, and {last} was promoted")
 
+    def _started_this_moment(self, but: Server) -> None:
+        """By its operator, after the last look: of two that know of each other nobody would ask."""
+        for server in self.world.servers():
+            if (
+                server is not but
+                and server.may_commit()
+                and self.world.now - server.started_at < 0.1
+            ):
+                server.by_hand = True
+
     def _stopping(self, server: Server, act: Act) -> None:
         """An automatic fence: never of what is well, never of what others hear (rule 4)."""
-        d = next((d for d in self.daemons if d.name == act.owner), None)
+        d = next((d for d in self.daemons if d.name == act.by), None)
         if d is None or not d.alive or not server.may_commit():
             return
         key = (d.name, server.name)
@@ -228,7 +254,7 @@ class Invariants:
             self.fail(f"{d.name} stops {server.name}, which has answered all the time")
 
     def _freezing(self, act: Act) -> None:
-        d = next((d for d in self.daemons if d.name == act.owner), None)
+        d = next((d for d in self.daemons if d.name == act.by), None)
         if d is None or not d.alive or d.machine.memory.primary is None:
             return
         primary = self.world.server(d.machine.memory.primary)
@@ -325,7 +351,7 @@ class Invariants:
             self.fail(f"{d.name}: epoch {incident.epoch} was used before")
         known.epochs.append(incident.epoch)
         self.beliefs.begins(d, after, primary)
-        alone = len(self.daemons) == 1 and not self.world.hands
+        alone = not self.independent and not self.world.hands
         if alone and not self._somebody(d, primary):
             self.fail(f"{d.name} fences {primary}, and nobody could take over")
         if incident.trigger is not Trigger.AUTOMATIC:

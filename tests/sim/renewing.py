@@ -39,7 +39,11 @@ class Renewing:
     def run(self, d: Daemon) -> Steps:
         while True:
             beat = d.world.now + RENEW_EVERY_S
-            if renewed(d.machine) is not None and (kept := self._known(d)) is not None:
+            if (
+                d.may_act
+                and renewed(d.machine) is not None
+                and (kept := self._known(d)) is not None
+            ):
                 yield from self._renew(d, kept)
             yield max(0.001, beat - d.world.now)
 
@@ -51,7 +55,7 @@ class Renewing:
             claimed.uptime_s, claimed.answered_at, Instant(asked_at + ACT_LIFETIME_S)
         )
         act = Act(
-            "dead_man_renew", owner=d.name, epoch=kept.arming.epoch, boot=claimed.boot_id,
+            "dead_man_renew", owner=d.owner, epoch=kept.arming.epoch, boot=claimed.boot_id,
             expires=expires / 100, arming=kept.arming.name, sent=int(claimed.uptime_s * 100) / 100,
         )  # fmt: skip
         heard: Heard = yield from call(d.world, d.name, node, act, RENEW_LIMIT_S)

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from failoverd.core.jobs import TO_FOLLOW, Job
+from failoverd.core.leadership import SHORTEST_TTL_S
 from failoverd.core.model import NodeName
 from failoverd.core.policy import (
     Choice,
@@ -21,9 +22,19 @@ from failoverd.core.policy import (
 from failoverd.core.states import Blocked, BlockReason, Suspect, Watching, name_of
 from tests.sim.applications import writes, writes_by
 from tests.sim.daemon import Daemon
-from tests.sim.faults import Fault, Stage, befall, drawn, drawn_beside, over_at, shorter
+from tests.sim.faults import (
+    Fault,
+    Stage,
+    befall,
+    drawn,
+    drawn_beside,
+    drawn_of_leases,
+    over_at,
+    shorter,
+)
 from tests.sim.invariants import Broken, Invariants
 from tests.sim.kernel import Kernel, Steps
+from tests.sim.lease import Store
 from tests.sim.postgres import FOREIGN_SYSTEM, Host, Server, SyncNames
 from tests.sim.ways import Way
 from tests.sim.world import World
@@ -49,6 +60,8 @@ class Plan:
     small: bool = False
     """The last standby has lower settings than the primary."""
     recovery_s: float = 0.5
+    lease_s: float = 0.0
+    """Of a lease by which several daemons agree who leads; 0: there is none."""
     promotes_in: float | None = None
     """How long a promotion takes from its request on; None: now so, now so."""
     failovers: int | None = None
@@ -105,7 +118,7 @@ def plan_of(seed: int) -> Plan:
     if not foreign and beside.random() < 0.3:
         policy, faults = _with_more(policy, faults, beside)
     kinds = ("", "", "", "", "honest", "honest", "slow", "broken", "lying")
-    return Plan(
+    plan = Plan(
         seed=seed,
         faults=faults,
         policy=policy,
@@ -117,6 +130,7 @@ def plan_of(seed: int) -> Plan:
         rate_s=rng.choice((0.1, 0.25, 0.6)),
         small=three and more.random() < 0.06,
     )
+    return _with_a_lease(plan, beside)
 
 
 WAY = TargetName("haproxy")
@@ -133,6 +147,15 @@ def _with_more(
         way = TargetPolicy(closes=rng.random() < 0.6, pauses=rng.random() < 0.3)
         policy = replace(policy, targets={WAY: way})
     return policy, drawn_beside(rng) if rng.random() < 0.7 else faults
+
+
+def _with_a_lease(plan: Plan, rng: random.Random) -> Plan:
+    """Several daemons of which one leads; and what goes wrong between them and their store."""
+    if plan.daemons > 1 or rng.random() > 0.15:
+        return plan
+    faults = tuple(sorted((*plan.faults, *drawn_of_leases(rng, plan.faults)), key=lambda f: f.at))
+    ttl_s = rng.choice((SHORTEST_TTL_S, 5.0, 8.0))
+    return replace(plan, daemons=rng.choice((2, 2, 3)), lease_s=ttl_s, faults=faults)
 
 
 @dataclass(slots=True)
@@ -161,6 +184,7 @@ class Simulation:
         self.world = World(self.kernel, rng, hosts, promotes_in=plan.promotes_in)
         self.world.ways = {name: Way(name, names[0]) for name in plan.policy.targets}
         self._begin(hosts)
+        self.world.store = Store(plan.lease_s) if plan.lease_s else None
         self.daemons: list[Daemon] = []
         self.invariants = Invariants(self.world, self.daemons, metrics=plan.seed % 10 == 0)
         for n in range(plan.daemons):
@@ -196,7 +220,9 @@ class Simulation:
 
     def _begin_daemon(self, n: int) -> None:
         name = f"d{n + 1}"
-        self.daemons.append(Daemon(name, self.world, self.plan.policy, self._checked))
+        self.daemons.append(
+            Daemon(name, self.world, self.plan.policy, self._checked, self.world.store)
+        )
 
     def _checked(self, d: Daemon, due: object) -> None:
         before = getattr(due, "before", None)
@@ -216,6 +242,8 @@ class Simulation:
         world = self.world
         world.tell("world", "the trouble is over")
         world.cut.clear()
+        if world.store is not None:
+            world.store.down = False
         world.slow.clear()
         for way in world.ways.values():
             way.down = False
@@ -234,8 +262,7 @@ class Simulation:
         for d in self.daemons:
             d.journal_fails = False
             d.kills_at_write = 0
-            if not d.alive:
-                d.come_back()
+            d.come_back()
 
     def _rebuilds(self) -> Steps:
         """Now and then an operator makes standbys of whatever follows nobody."""
@@ -281,7 +308,7 @@ class Simulation:
             self.kernel.run_until(self.over + 3.0)
             while self.kernel.now < self.over + BOUND_S:
                 self.kernel.run_until(self.kernel.now + 1.0)
-                if all(self.unsettled(d) is None for d in self.daemons):
+                if self.nobody_leads() is None and not any(map(self.unsettled, self.daemons)):
                     break
             else:
                 self._ends_in_order()
@@ -300,8 +327,15 @@ class Simulation:
         outcome.ends = " ".join(name_of(d.machine.state) for d in self.daemons if d.alive)
         return outcome
 
+    def nobody_leads(self) -> str | None:
+        """Of daemons that share a lease."""
+        waits = self.world.store is not None and not any(d.alive for d in self.daemons)
+        return "no daemon leads" if waits else None
+
     def unsettled(self, d: Daemon) -> str | None:
         """Why this daemon has not come to rest with one confirmed primary; None: it has."""
+        if not d.alive and self.world.store is not None:
+            return None
         m = d.machine
         if not isinstance(m.state, Watching):
             why = f" ({m.state.reason}: {m.state.why})" if isinstance(m.state, Blocked) else ""
@@ -345,6 +379,9 @@ class Simulation:
         return any(host.name in o.machine.jobs for o in self.daemons if o is not d and o.alive)
 
     def _ends_in_order(self) -> None:
+        waits = self.nobody_leads()
+        if waits is not None:
+            self.invariants.fail(f"after {BOUND_S:.0f} s without trouble: {waits}")
         for d in self.daemons:
             why = self.unsettled(d)
             if why is not None and not self._true_reason(d):
@@ -359,7 +396,7 @@ class Simulation:
             return True
         if d.policy.mode is not Mode.AUTOMATIC:
             return True
-        if len(self.daemons) > 1:
+        if len(self.daemons) > 1 and world.store is None:
             # Two that know nothing of each other may wait for an operator (decision 11).
             return isinstance(m.state, Blocked | Suspect)
         primary = m.memory.primary

@@ -20,6 +20,7 @@ from tests.sim.postgres import (
 )
 
 if TYPE_CHECKING:
+    from tests.sim.lease import Store
     from tests.sim.ways import Way
 
 APPLICATIONS = "app"
@@ -53,6 +54,7 @@ class World:
     story: list[tuple[float, str, str]] = field(default_factory=list[tuple[float, str, str]])
     checks: list[Callable[[str, object], None]] = field(default_factory=list[Callable])  # type: ignore[type-arg]
     ways: dict[str, Way] = field(default_factory=dict)
+    store: Store | None = None
     lied: bool = False
     hands: bool = False
     promotes_in: float | None = None

@@ -13,6 +13,7 @@ from failoverd.core.events import (
     DeadManDisarmed,
     StillAlive,
 )
+from failoverd.core.leadership import frozen_slot
 from failoverd.core.model import (
     ControlState,
     Evidence,
@@ -48,7 +49,7 @@ def _act(d: Daemon, effect: ArmDeadMan | DisarmDeadMan, boot: str, uptime_s: flo
     expires = uptime_s + ACT_LIFETIME_S
     standbys = tuple(sorted(effect.standbys)) if isinstance(effect, ArmDeadMan) else ()
     ttl_s = effect.ttl_s if isinstance(effect, ArmDeadMan) else 0.0
-    return Act(verb, system, d.name, effect.epoch, boot, expires, standbys=standbys, ttl_s=ttl_s,
+    return Act(verb, system, d.owner, effect.epoch, boot, expires, standbys=standbys, ttl_s=ttl_s,
                sent=int(uptime_s * 100) / 100)  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def _moving(d: Daemon, dead_man: DeadMan, effect: Fence) -> Steps:
         server = d.world.server(name)
         if connect_outcome(d.world, d.name, name) is not Outcome.OK:
             return f"{name} does not answer"
-        slot = f"failoverd_frozen_{effect.epoch}"
+        slot = frozen_slot(effect.epoch, d.owner)
         still = server.recovery and server.slot == slot and server.stream is None
         if not still or server.system != d.machine.memory.system_identifier:
             return f"{name} is not frozen"

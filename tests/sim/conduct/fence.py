@@ -173,7 +173,7 @@ def _agent(d: Daemon, effect: Fence) -> Steps:
     else:
         if host.server.may_commit():
             automatic = _automatic(d) and node == d.machine.memory.primary
-            act = Act("agent", owner=d.name, began=began, automatic=automatic)
+            act = Act("agent", owner=d.owner, by=d.name, began=began, automatic=automatic)
             world.happened("stopping", (host.server, act))
         world.power_off(host)
         host.server.powered_off = True

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from failoverd.core.effects import Checkpoint, Confirm, Equip, Promote, SetSynchronous
 from failoverd.core.events import Confirmed, Equipped, Promoted, StillAlive, SynchronousSet
+from failoverd.core.leadership import frozen_slot
 from failoverd.core.model import PROOF_LIFETIME_S, Evidence, NodeName, Outcome, ProofKind, Timeline
 from failoverd.core.schedule import Checkpointed
 from failoverd.core.synchronous import parse
+from tests.sim.act import Act
 from tests.sim.conduct.on_host import failed, serves
 from tests.sim.kernel import Steps
 from tests.sim.postgres import SyncNames, lsn, position_of
@@ -46,16 +48,19 @@ def promote(d: Daemon, effect: Promote) -> Steps:
         fits = (
             server.system == d.machine.memory.system_identifier
             and server.received >= position_of(effect.position)
-            and server.slot == f"failoverd_frozen_{effect.epoch}"
+            and server.slot == frozen_slot(effect.epoch, d.owner)
             and server.stream is None
         )
         if not fits and not accepted:
             return failed("refused", "its own guard refused")
+        if not d.may_act:
+            return failed("not_leading", "it does not lead any more")
         if fits:
             accepted = True
             if effect.synchronous is not None:
                 server.sync, server.sync_since = _named(effect.synchronous), world.now
             world.happened("asked", (server, effect, d))
+            world.happened("acts", Act("promote", owner=d.owner, by=d.name))
             within = world.random.choice((0.02, 0.05, 0.3, 3.0))
             world.ask_to_promote(server, d.name, world.promotes_in or within)
         yield 0.1

@@ -56,7 +56,7 @@ def act_on(
     act = Act(
         verb,
         d.machine.memory.system_identifier or "",
-        d.name,
+        d.owner,
         epoch,
         seen.boot_id,
         seen.uptime_s + ACT_LIFETIME_S,
@@ -65,7 +65,10 @@ def act_on(
         marker,
         carried,
         automatic=automatic,
+        by=d.name,
     )
+    if not d.may_act:
+        return Heard(Outcome.NOT_TRIED)
     return (yield from call(d.world, d.name, node, act, timeout_s))
 
 
