@@ -264,7 +264,8 @@ class Beliefs:
         # Whoever has no slot left refuses us, which is an answer.
         if report.host.look.ok or any(world.server(n).slots_full for n in others):
             return
-        if not any(self.answered_at.get((d.name, n), -9.0) > lately for n in others):
+        now = [n for n in others if connect_outcome(world, d.name, n) is Outcome.OK]
+        if not now and not any(self.answered_at.get((d.name, n), -9.0) > lately for n in others):
             self.fail(f"{d.name} says that {name} {said}, and no standby answers")
         silent_s = world.now - self.of[d.name].heard_at if d.name in self.of else 0.0
         tried = any(self.host_at.get((d.name, n), -9.0) > lately - 2 for n in others)
