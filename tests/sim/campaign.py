@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
-from tests.explore import explorer
+from tests.explore.explorer import explore
+from tests.explore.rules import invariants
 from tests.explore.scenarios import SCENARIOS
 from tests.sim.mutate import known
 from tests.sim.mutations import MUTATIONS
@@ -79,8 +80,8 @@ def parts(names: list[str]) -> Iterator[list[str]]:
 def whole_of(name: str) -> str:
     """The whole of one of the explorer's worlds."""
     one, began = SCENARIOS[name], perf_counter()
-    found = explorer.explore(
-        one.policy, one.budget, explorer.invariants,
+    found = explore(
+        one.policy, one.budget, invariants,
         standbys=one.standbys, known=one.known, agent=one.agent,
     )  # fmt: skip
     took = perf_counter() - began

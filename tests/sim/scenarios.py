@@ -69,8 +69,8 @@ def scenarios(every: int = 1) -> Iterator[tuple[str, Plan]]:
     yield from _daemons(every)
     yield from _people(every)
     yield from one_rule(plan, every)
-    yield from of_ways(plan, every)
-    yield from of_leases(plan, every)
+    yield from of_ways(plan, 2 * every)
+    yield from of_leases(plan, 2 * every)
 
 
 def _plain() -> Iterator[tuple[str, Plan]]:
