@@ -12,6 +12,9 @@ def status_screen(status: dict[str, Any]) -> str:
         f"cluster {status['cluster']}: {status['state'].upper()}  ({_ago(status['since_s'])})",
         f"  {blocked['why'] if blocked else status['sentence']}",
     ]
+    leadership = status.get("leadership") or {}
+    if leadership.get("sentence"):
+        lines.append(f"  {leadership['sentence']}")
     if status["diagnosis"]:
         primary = status["primary"] or "not known"
         where = f" (timeline {status['timeline']})" if status["timeline"] else ""

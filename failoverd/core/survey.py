@@ -128,6 +128,19 @@ class RungTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """The watch, with other daemons."""
+
+    leads: bool
+    leader: str = ""
+    """Empty: no daemon leads."""
+    failing: str = ""
+    """Why the store that tells cannot be used; empty: it can."""
+    others: tuple[str, ...] = ()
+    """Those that are there, beside this one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     at: WallTime
     view: ClusterView
@@ -150,6 +163,8 @@ class Survey:
     """Why none is armed; empty: one is; None: the ladder has none, or nobody could arm it."""
     obstacles: tuple[str, ...] = ()
     """Why no failover would be begun this second, or would come to nothing."""
+    shared: Shared | None = None
+    """None: this daemon is alone, as far as it knows."""
     means: Means = field(default_factory=Means)
     objectives: tuple[Objective, ...] = ()
 

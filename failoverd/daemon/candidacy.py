@@ -114,7 +114,7 @@ class Candidacy:
         leads = self.may_act()
         name, address = self._leader
         failing = "" if leads else self._failing or self._lease.failing
-        others = tuple(sorted(self.others))
+        others = tuple(sorted(one.name for one in self.others.values()))
         return Standing("etcd", leads, name, address, int(self.term), failing, others)
 
     def looked(self, primary: NodeReport, *, blind: bool) -> None:
@@ -129,7 +129,7 @@ class Candidacy:
         """First to etcd, which decides; then here, for reports."""
         held = self._held()
         if held is None or not self.may_act():
-            raise NotLeading
+            raise self._lost()
         left_s = held.acts_until - clock.boottime()
         text = self._document(record.machine)
         try:
@@ -142,7 +142,7 @@ class Candidacy:
             raise JournalFailed(f"etcd: {why}") from None
         await self._journal.append(record)
         if not self.may_act():
-            raise NotLeading
+            raise self._lost()
 
     async def _write(self, text: str, limit_s: float) -> None:
         holds = (self._leader_key, self._made_at)
@@ -155,7 +155,7 @@ class Candidacy:
             leader = done.found.get(self._leader_key)
             if leader is None or leader.created != self._made_at:
                 self._made_at = 0
-                raise NotLeading
+                raise self._lost()
             there = done.found.get(self._machine_key)
             changed = 0 if there is None else there.changed
             if changed == known:
@@ -257,6 +257,12 @@ class Candidacy:
         if there is not None and there.changed != self._shared.changed:
             self._read(there)
             self._tell(Follows(self._shared.machine))
+
+    def _lost(self) -> NotLeading:
+        """Whoever asked goes on with nothing, until it is offered to it anew."""
+        if self._active:
+            self._stop()
+        return NotLeading()
 
     def _stop(self) -> None:
         if self._offered:

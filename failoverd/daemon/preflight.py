@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,9 @@ from failoverd.core.outlook import Steady, outlook
 from failoverd.core.policy import Policy
 from failoverd.core.readiness import Check, readiness
 from failoverd.core.situation import Machine
+from failoverd.core.survey import Shared
 from failoverd.daemon import clock
+from failoverd.daemon.leadership import Leadership, Standing
 from failoverd.daemon.survey import Findings, survey_of
 from failoverd.effect.world import Node
 
@@ -37,6 +40,15 @@ class Watched(Protocol):
     def policy(self) -> Policy: ...
     @property
     def nodes(self) -> Mapping[NodeName, Node]: ...
+    @property
+    def leadership(self) -> Leadership: ...
+
+
+def _shared(standing: Standing) -> Shared | None:
+    if standing.kind == "none":
+        return None
+    others = tuple(name for name in standing.others if name)
+    return Shared(standing.leads, standing.leader, standing.failing, others)
 
 
 class Preflight:
@@ -133,6 +145,7 @@ class Preflight:
             return
         watched, means = self._watched, self._means()
         survey = survey_of(self._found, watched.machine, clock.now(), watched.policy, means)
+        survey = replace(survey, shared=_shared(watched.leadership.standing))
         checks = readiness(survey)
         self._told(checks, survey.objectives)
         self.checks, self.objectives = checks, survey.objectives

@@ -104,6 +104,12 @@ def _overview(clusters: Sequence[Shown]) -> str:
     )
 
 
+def _leadership(known: Mapping[str, Any]) -> Iterator[str]:
+    """Which of several daemons acts; nothing where there is but one."""
+    if known.get("sentence"):
+        yield f'<p data-name="leadership">{escape(known["sentence"])}</p>'
+
+
 def _cluster(one: Shown) -> str:
     status = one.status
     name = escape(status["cluster"])
@@ -112,6 +118,7 @@ def _cluster(one: Shown) -> str:
             f'<article id="cluster-{name}" data-live aria-labelledby="heading-{name}">',
             f'<h2 id="heading-{name}">{name} {_badge(status)}</h2>',
             f"<p>{escape(status['sentence'])}</p>",
+            *_leadership(status.get("leadership") or {}),
             *_trouble(status),
             "<h3>Who streams from whom</h3>",
             _topology(status),

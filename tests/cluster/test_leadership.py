@@ -197,6 +197,17 @@ async def test_nothing_is_journaled_before_what_was_offered_is_taken_up(store, t
         await a.candidacy.append(record(1))
 
 
+async def test_a_lease_that_was_in_doubt_for_a_moment_is_offered_anew(store, tmp_path):
+    async with members(store, tmp_path, "a") as (a,):
+        await until(lambda: a.leads)
+        a.lease.renewed_at = Instant(clock.boottime() - TTL_S)
+        with pytest.raises(NotLeading):
+            await a.candidacy.append(record(1))
+        assert isinstance(a.turns[-1], Follows)
+        await until(lambda: isinstance(a.turns[-1], Leads))
+        await a.candidacy.append(record(1))
+
+
 async def test_etcd_that_stops_answering_ends_the_leadership_before_the_lease(store, tmp_path):
     async with members(store, tmp_path, "a") as (a,):
         await until(lambda: a.leads)

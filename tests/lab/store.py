@@ -23,7 +23,7 @@ class Member(Host):
         self.data.mkdir(parents=True)
         self.data.chmod(0o700)
         self._log = directory / "etcd.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._member: subprocess.Popen[bytes] | None = None
         super().__init__(name, address, directory, writable={DATA: self.data})
         os.chown(self.data, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
 
@@ -43,7 +43,7 @@ class Member(Host):
             "--initial-cluster-state", "new", "--logger", "zap", "--log-level", "warn",
         ]  # fmt: skip
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._member = subprocess.Popen(
                 self.argv(words, UNPRIVILEGED),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -54,17 +54,17 @@ class Member(Host):
 
     def kill(self) -> None:
         signal_all(self, "etcd", signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait(10)
+        if self._member is not None:
+            self._member.wait(10)
 
     def pause(self) -> None:
         signal_all(self, "etcd", signal.SIGSTOP)
 
     def wake(self) -> None:
         signal_all(self, "etcd", signal.SIGCONT)
-        if self._process is not None:
+        if self._member is not None:
             # nsenter stops itself when the program that it waits for is stopped.
-            self._process.send_signal(signal.SIGCONT)
+            self._member.send_signal(signal.SIGCONT)
 
     def answers(self) -> bool:
         asked = ["curl", "-sm", "2", f"{self.url}/health"]
@@ -72,8 +72,8 @@ class Member(Host):
 
     def stop(self) -> None:
         super().stop()
-        if self._process is not None:
-            self._process.wait(10)
+        if self._member is not None:
+            self._member.wait(10)
 
 
 def wait_for_store(members: Sequence[Member], timeout_s: float = 30) -> None:

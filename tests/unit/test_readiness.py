@@ -21,6 +21,7 @@ from failoverd.core.survey import (
     Reader,
     RungTrial,
     ServerStanding,
+    Shared,
     Survey,
 )
 from failoverd.core.target import TargetReport
@@ -354,6 +355,11 @@ BROKEN = [
     ("fence_rungs",
      lambda s: no_host(PG1, Outcome.TIMED_OUT, "")(replace(s, rungs=(TOLD_NOT,))), FAIL,
      "no rung of its ladder works", "action=status"),
+    ("leadership", whole(shared=Shared(leads=False, failing="no answer", others=("b",))), FAIL,
+     "etcd cannot be used, so no daemon acts: no answer", "endpoint health"),
+    ("leadership", whole(shared=Shared(leads=False, others=("b",))), FAIL, "no daemon leads",
+     "status on each"),
+    ("leadership", whole(shared=Shared(leads=True)), WARN, "no other daemon", "another"),
     ("dead_man", whole(dead_man="no standby streams"), FAIL, "no standby streams", "status"),
     ("redirect", target(Outcome.UNKNOWN), FAIL, "cannot be asked", "redirect"),
     ("redirect", target(Outcome.OK, PG2), FAIL, "leads to pg2, not to pg1", "redirect"),
@@ -470,6 +476,28 @@ def test_beside_another_manager_or_another_daemon_one_may_observe():
     assert "other_manager" not in failing(readiness(beside))
     watched = of_server(PG1, other_daemons=("192.0.2.99",))(observing)
     assert "other_failoverd" not in failing(readiness(watched))
+
+
+@pytest.mark.parametrize(
+    ("shared", "said"),
+    [
+        (None, "alone"),
+        (Shared(leads=True, others=("b",)), "this daemon leads; b could take over"),
+        (Shared(leads=False, leader="b", others=("b",)), "b leads; this daemon could take over"),
+    ],
+)
+def test_a_leadership_that_is_in_order_is_told(shared, said):
+    (found,) = checks_of(replace(healthy(), shared=shared), "leadership")
+    assert found.verdict is Verdict.PASS
+    assert said in found.sentence
+
+
+def test_a_daemon_that_shares_the_watch_is_no_fault_and_one_more_than_are_known_is():
+    here = replace(healthy(), shared=Shared(leads=True, others=("monitor2",)))
+    known = of_server(PG1, other_daemons=("192.0.2.99",))(here)
+    assert "other_failoverd" not in failing(readiness(known))
+    more = of_server(PG1, other_daemons=("192.0.2.98", "192.0.2.99"))(here)
+    assert "other_failoverd" in failing(readiness(more))
 
 
 def test_from_the_command_line_a_daemon_elsewhere_is_no_fault():

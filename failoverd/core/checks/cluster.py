@@ -136,6 +136,24 @@ def state_dir(s: Survey) -> Judged | None:
     return fault(said, grow) if free < OUR_LEAST else worry(said, grow)
 
 
+def leadership(s: Survey) -> Judged | None:
+    shared = s.shared
+    if shared is None:
+        return fine("this daemon is alone, and acts")
+    if shared.failing:
+        return fault(
+            f"etcd cannot be used, so no daemon acts: {shared.failing}",
+            "mend etcd (`etcdctl endpoint health`); the cluster goes on: docs/leadership.md",
+        )
+    if not shared.leads and not shared.leader:
+        return fault("no daemon leads", "failoverd status on each of them: docs/leadership.md")
+    if not shared.others:
+        return worry("no other daemon is there to take over from this one", "start another one")
+    if shared.leads:
+        return fine(f"this daemon leads; {' and '.join(shared.others)} could take over from it")
+    return fine(f"{shared.leader} leads; this daemon could take over from it")
+
+
 def rto(s: Survey) -> Judged | None:
     wanted = s.means.rto_s
     if wanted is None or not s.objectives:
@@ -179,6 +197,8 @@ ROWS: tuple[Row, ...] = (
               "Add it to `nodes`, with `priority: never`.", unknown_walsenders),
     OfCluster("state_dir", "The journal can be written: without it nothing is done.",
               "`install -d -o failoverd /var/lib/failoverd`.", state_dir),
+    OfCluster("leadership", "Of several daemons one leads, and another one could take over.",
+              "`etcdctl endpoint health`.", leadership),
     OfCluster("rto", "The worst case of each covered fault is within `failover.rto`.",
               "Shorter limits, or a longer `rto`.", rto),
     OfCluster("not_covered", "Each kind of fault is covered by a rung of the ladder; those that are"

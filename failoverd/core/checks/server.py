@@ -176,6 +176,8 @@ def other_failoverd(s: Survey, node: NodeName, server: ServerStanding) -> Judged
     if not server.other_daemons:
         return fine("no other failoverd watches it")
     where = " and ".join(server.other_daemons)
+    if s.shared is not None and len(server.other_daemons) <= len(s.shared.others):
+        return fine(f"failoverd watches it from {where}, too, and one of them leads")
     if not s.own.in_daemon:
         return worry(f"failoverd watches it from {where}", "failoverd status, there")
     return (
