@@ -23,6 +23,8 @@ from failoverd.transport.etcd import EtcdClient, EtcdFailed, Kept, Refused
 
 LOOK_LIMIT_S = 1.0
 APPEND_LIMIT_S = 2.0
+SAY_EVERY_S = 10.0
+"""What nobody doubts is told again so often; a doubt of anybody's, after each look."""
 IN_DOUBT_S = 0.25
 """Between two looks at what the others see, while the primary does not answer here."""
 
@@ -87,6 +89,9 @@ class Candidacy:
         self._asked_before_at = Instant(0.0)
         self._look: NodeReport | None = None
         self._has_looked = asyncio.Event()
+        self._said: tuple[str, bool, int] | None = None
+        """Whom it told of last, whether that one was heard, and by which lease."""
+        self._said_at = Instant(0.0)
         self._hurry = asyncio.Event()
         self._blind_since: Instant | None = None
 
@@ -303,17 +308,18 @@ class Candidacy:
             look, lease = self._look, self._lease.id
             if look is None or not lease or self._lease.failing:
                 continue
-            said = {
-                "name": self._named.name,
-                "primary": look.name,
-                "heard": look.fresh.outcome in SPOKE,
-                "age_s": max(0.0, clock.monotonic() - look.fresh.began_at),
-            }
+            heard, now = look.fresh.outcome in SPOKE, clock.monotonic()
+            news = (look.name, heard, lease)
+            doubted = not heard or not all(one.heard for one in self.others.values())
+            if news == self._said and not doubted and now - self._said_at < SAY_EVERY_S:
+                continue
+            age_s = max(0.0, now - look.fresh.began_at)
+            said = {"name": self._named.name, "primary": look.name, "heard": heard}
+            text = json.dumps({**said, "age_s": round(age_s, 3)})
             key = f"{self._daemons}{self._journal.identity}"
-            try:
-                await self._client.put(key, json.dumps(said), lease, LOOK_LIMIT_S)
-            except EtcdFailed:
-                continue  # whoever looks at who leads says so
+            with contextlib.suppress(EtcdFailed):  # whoever looks at who leads says so
+                await self._client.put(key, text, lease, LOOK_LIMIT_S)
+                self._said, self._said_at = news, now
 
     def _note_others(self, found: Mapping[str, Kept], asked_at: Instant) -> None:
         """What was not there when etcd was asked before was said after that, by our clock."""
