@@ -357,6 +357,9 @@ class Fleet:
     def probed(self, cluster: str, report: NodeReport) -> None:
         self._metrics.probed(cluster, report, self.supervisors[cluster].machine)
 
+    def began_late(self, seconds: float) -> None:
+        self._metrics.began_late(seconds)
+
     def surveyed(
         self, cluster: str, checks: tuple[Check, ...], objectives: tuple[Objective, ...]
     ) -> None:

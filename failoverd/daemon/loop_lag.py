@@ -9,7 +9,7 @@ from failoverd.core.model import Instant
 from failoverd.daemon.clock import monotonic
 
 TICK_S = 0.05
-REMEMBERED = 2400
+REMEMBERED_S = 120.0
 
 
 class LoopLag:
@@ -17,7 +17,8 @@ class LoopLag:
 
     def __init__(self) -> None:
         self._expected = Instant(monotonic() + TICK_S)
-        self._seen: deque[tuple[Instant, float]] = deque(maxlen=REMEMBERED)
+        self._worst: deque[tuple[Instant, float]] = deque()
+        """Oldest first, and each worse than all that came after it."""
 
     async def run(self) -> None:
         while True:
@@ -28,8 +29,13 @@ class LoopLag:
     def worst_since(self, began: Instant) -> float:
         """Seconds; also a stall that is only now coming to an end is counted."""
         overdue = max(0.0, monotonic() - self._expected)
-        return max(overdue, max((lag for at, lag in self._seen if at >= began), default=0.0))
+        return max(overdue, next((lag for at, lag in self._worst if at >= began), 0.0))
 
     def _note(self, expected: Instant) -> None:
-        moment = monotonic()
-        self._seen.append((moment, max(0.0, moment - expected)))
+        moment, seen = monotonic(), self._worst
+        lag = max(0.0, moment - expected)
+        while seen and seen[-1][1] <= lag:
+            seen.pop()
+        seen.append((moment, lag))
+        while seen[0][0] < moment - REMEMBERED_S:
+            seen.popleft()

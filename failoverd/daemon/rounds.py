@@ -41,8 +41,10 @@ class Rounds:
         lag: LoopLag,
         present: Callable[[], tuple[Machine, Policy]],
         looked: Callable[[NodeReport, ClusterView], None],
+        late: Callable[[float], None],
     ) -> None:
         self.nodes = nodes
+        self._late = late
         self._lag = lag
         self._present = present
         self._looked = looked
@@ -109,9 +111,12 @@ class Rounds:
             if name == machine.memory.primary:
                 self._doubt = not (report.held.ok and report.fresh.ok)
             self._looked(report, self._view())
+            due = max(beat, clock.monotonic())
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, beat - clock.monotonic())):
+                async with asyncio.timeout(due - clock.monotonic()):
                     await watch.hurry.wait()
+            if not watch.hurry.is_set():
+                self._late(max(0.0, clock.monotonic() - due))
 
     def _view(self) -> ClusterView:
         ours = [report.ours for report in self._reports.values()]

@@ -74,6 +74,8 @@ class Observer(Protocol):
 
     def probed(self, cluster: str, report: NodeReport) -> None: ...
 
+    def began_late(self, seconds: float) -> None: ...
+
     def renewed(self, cluster: str, outcome: Renewal, why: str) -> None: ...
 
     def journal_failed(self, cluster: str, error: JournalFailed) -> None: ...
@@ -124,7 +126,9 @@ class Supervisor:
         self._target_looks = TargetLooks(self._world)
         self._observer = observer
         self._queue: asyncio.Queue[Event | _Ask | Reload | Turned | None] = asyncio.Queue()
-        self._rounds = Rounds(nodes, lag, lambda: (self.machine, self.policy), self._looked)
+        self._rounds = Rounds(
+            nodes, lag, lambda: (self.machine, self.policy), self._looked, observer.began_late
+        )
         self._under_way = UnderWay(
             self._world,
             self.leadership.may_act,

@@ -60,6 +60,7 @@ from failoverd.core.wal_answers import LossMeasured, Salvaged
 from failoverd.observability.declared import declared
 from failoverd.observability.log import lines_dropped
 from failoverd.observability.next_steps import UNDER_WAY
+from failoverd.observability.own_metrics import OwnMetrics
 from failoverd.observability.readiness import seed_readiness, surveyed
 from failoverd.observability.series import Series
 from failoverd.observability.status import lag_bytes
@@ -80,11 +81,10 @@ FAILURES = tuple(o for o in Outcome if o not in (Outcome.OK, Outcome.NOT_TRIED))
 NO_JOB = "ok"
 LED = ("led", "failed")
 RUNGS = ("stop", "agent", "command", "dead_man")
-NOTIFIED = ("told", "failed", "given_up", "dropped")
 RENEWALS = ("acknowledged", "unanswered", "refused")
 
 
-class Metrics:
+class Metrics(OwnMetrics):
     """All series of one daemon, in a registry of its own."""
 
     def __init__(self) -> None:
@@ -366,29 +366,6 @@ class Metrics:
         """What readiness was judged to be."""
         self._unready[cluster] = failing(checks)
         surveyed(self._all, cluster, checks, objectives)
-
-    def notifying(self, target: str) -> None:
-        for outcome in NOTIFIED:
-            self._all.notifications.labels(target, outcome)
-        self._all.notices_queued.labels(target)
-
-    def notified(self, target: str, outcome: str) -> None:
-        """What became of a notice, or of an attempt to tell it."""
-        self._all.notifications.labels(target, outcome).inc()
-
-    def notices_queued(self, target: str, count: int) -> None:
-        """How many are still to be told."""
-        self._all.notices_queued.labels(target).set(count)
-
-    def loop_lag(self, seconds: float) -> None:
-        """The worst lag of the event loop since the last call."""
-        self._all.loop_lag.set(seconds)
-
-    def reloaded(self, *, ok: bool, at: float) -> None:
-        """A reload was taken up at the wall time `at`, or refused."""
-        self._all.config_reloads.labels("ok" if ok else "refused").inc()
-        if ok:
-            self._all.config_reloaded.set(at)
 
 
 def _looks(report: NodeReport) -> Iterable[tuple[str, Look]]:

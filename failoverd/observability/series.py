@@ -245,6 +245,12 @@ class Series:
             "The worst lag of the event loop in the last second.",
             of_daemon=True,
         )
+        self.round_late = self._histogram(
+            "round_late_seconds",
+            "How long after it was due a round of looks began, by the daemon's own doing: of all"
+            " clusters. Above 0.05 it has too much to do.",
+            of_daemon=True,
+        )
         self.notifications = self._counter(
             "notifications",
             "Notices by what became of them: `told`, `failed` (an attempt, tried again), `given_up`"
@@ -281,8 +287,10 @@ class Series:
         self._by_cluster(family, named[2])
         return family
 
-    def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
-        named = self._named(name, "histogram", meaning, labels, of_daemon=False)
+    def _histogram(
+        self, name: str, meaning: str, *labels: str, of_daemon: bool = False
+    ) -> Histogram:
+        named = self._named(name, "histogram", meaning, labels, of_daemon=of_daemon)
         family = Histogram(*named, buckets=BUCKETS, registry=self.registry)
         self._by_cluster(family, named[2])
         return family

@@ -93,7 +93,7 @@ async def _ask(
     session: SqlSession, monotonic: Monotonic, timeout_s: float
 ) -> tuple[Look, ServerFacts | None]:
     sent_at: Instant = monotonic()
-    answer = await session.row(STATUS, timeout_s=timeout_s)
+    answer = await session.again(STATUS, timeout_s=timeout_s)
     if not answer.ok:
         return answer.look, None
     return answer.look, server_facts(answer.row, sent_at)

@@ -65,6 +65,7 @@ class SqlSession:
     def __init__(self, connection: asyncpg.Connection[Any], monotonic: Monotonic) -> None:
         self._connection = connection
         self._monotonic = monotonic
+        self._prepared: dict[str, Any] = {}
 
     @property
     def usable(self) -> bool:
@@ -85,6 +86,21 @@ class SqlSession:
         try:
             async with asyncio.timeout(timeout_s):
                 row = await self._connection.fetchrow(statement, *arguments, timeout=timeout_s)
+        except Exception as error:  # noqa: BLE001 - one table sorts every failure
+            return self._failed(error, began)
+        look = Look(Outcome.OK, began, self._monotonic())
+        return SqlAnswer(look, dict(row) if row is not None else {})
+
+    async def again(self, statement: str, *, timeout_s: float) -> SqlAnswer:
+        """The first row of a statement that is asked over and over: parsed and planned once."""
+        began = self._monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                prepared = self._prepared.get(statement)
+                if prepared is None:
+                    prepared = await self._connection.prepare(statement, timeout=timeout_s)
+                    self._prepared[statement] = prepared
+                row = await prepared.fetchrow(timeout=timeout_s)
         except Exception as error:  # noqa: BLE001 - one table sorts every failure
             return self._failed(error, began)
         look = Look(Outcome.OK, began, self._monotonic())

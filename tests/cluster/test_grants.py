@@ -20,7 +20,7 @@ from failoverd.effect.confirm import DEFAULT_WRITE, LOCAL_WRITE, PRIMARY
 from failoverd.effect.equip import CHECKPOINT, SLOTS
 from failoverd.effect.fence.stop import STREAMS
 from failoverd.effect.last_look import ROLE as IN_RECOVERY
-from failoverd.effect.promote import GUARDED
+from failoverd.effect.promote import EXPIRES, GUARDED
 from failoverd.effect.readers import READERS, TERMINATE
 from failoverd.probe.statement import STATUS, WRITE_CHECK, server_facts
 from failoverd.transport.postgres import SqlAddress, connect
@@ -91,7 +91,8 @@ async def test_every_statement_of_a_failover_is_allowed_to_the_role(
         lambda: postgres.sql(standby, "select count(*) from pg_stat_wal_receiver;") == "0",
         "the standby to be detached",
     )
-    guard = (seen["system_identifier"], "0/0", "")
+    expires = (await session.row(EXPIRES, timeout_s=PATIENCE_S)).row["at"]
+    guard = (seen["system_identifier"], "0/0", "", expires)
     asked = await session.row(GUARDED, *guard, timeout_s=PATIENCE_S)
     assert asked.ok, asked.look
     assert asked.row["asked"]
