@@ -33,6 +33,7 @@ from tests.explore.world import World, policy_of
 
 PATIENCE_S = 1.0
 PRIVATE = (ReadSettings, Redirect, Equip)
+LOOKS = ("seen", "31 s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class Pair:
     b: Node
     total: int
     """Faults that may still come."""
+    turn: str = ""
+    """Whose turn it is: the one that was answered, ordered or killed last."""
+    passes: int = 1_000
+    """How often the turn may still pass to the other one."""
 
 
 @dataclass(slots=True)
@@ -85,6 +90,8 @@ def moves(pair: Pair, policy: Policy) -> Iterator[tuple[str, Pair]]:
     for me, other, name in ((pair.a, pair.b, "a"), (pair.b, pair.a, "b")):
         for what, after in _of_one(me, other, policy):
             joined = _joined(pair, after, other, name)
+            if joined is not None and not what.startswith(LOOKS):
+                joined = _passed(joined, name)
             if joined is not None:
                 yield f"{name}: {what}", joined
     if pair.total:
@@ -92,6 +99,13 @@ def moves(pair: Pair, policy: Policy) -> Iterator[tuple[str, Pair]]:
             joined = _joined(pair, after, pair.b, "a")
             if joined is not None:
                 yield what, joined
+
+
+def _passed(pair: Pair, name: str) -> Pair | None:
+    """The turn is its, if it was the other one's and may pass once more."""
+    if pair.turn in ("", name):
+        return replace(pair, turn=name)
+    return replace(pair, turn=name, passes=pair.passes - 1) if pair.passes else None
 
 
 def _of_one(me: Node, other: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
@@ -138,7 +152,8 @@ def _joined(pair: Pair, after: Node, other: Node, name: str) -> Pair | None:
         hands_used=after.hands_used,
         vouched=after.vouched,
     )
-    return Pair(after, other, total) if name == "a" else Pair(other, after, total)
+    a, b = (after, other) if name == "a" else (other, after)
+    return replace(pair, a=a, b=b, total=total)
 
 
 def mirrored(world: World) -> World:
@@ -148,9 +163,10 @@ def mirrored(world: World) -> World:
 
 def key_of(pair: Pair) -> int:
     """The same for a state and its mirror image."""
-    straight = (key(pair.a), key(pair.b))
+    here, there = {"": (0, 0), "a": (1, 2), "b": (2, 1)}[pair.turn]
+    straight = (key(pair.a), key(pair.b), here)
     a, b = (replace(n, world=mirrored(n.world), seen=mirrored(n.seen)) for n in (pair.a, pair.b))
-    return hash((min(straight, (key(b), key(a))), pair.total))
+    return hash((min(straight, (key(b), key(a), there)), pair.total, pair.passes))
 
 
 def explore(
@@ -161,10 +177,11 @@ def explore(
     standbys: int = 2,
     agent: bool = False,
     deep: int = 1_000,
+    passes: int = 1_000,
     seconds: float = 1e9,
 ) -> Found:
     found, began = Found(), perf_counter()
-    start = beginning(policy, budget, total, standbys, agent=agent)
+    start = replace(beginning(policy, budget, total, standbys, agent=agent), passes=passes)
     seen = {key_of(start)}
     came_from: dict[int, tuple[int, str]] = {}
     queue = deque([(start, key_of(start), 0)])
@@ -219,13 +236,15 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=1)
     parser.add_argument("--standbys", type=int, default=1)
     parser.add_argument("--orders", action="store_true")
+    parser.add_argument("--passes", type=int, default=1_000, help="of the turn")
     parser.add_argument("--deep", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=1e9)
     options = parser.parse_args()
     budget = any_of(options.faults, orders=options.orders)
     found = explore(
         policy_of(options.standbys), budget, options.faults,
-        standbys=options.standbys, deep=options.deep, seconds=options.seconds,
+        standbys=options.standbys, deep=options.deep, passes=options.passes,
+        seconds=options.seconds,
     )  # fmt: skip
     print(f"{options}: {found.line}")  # noqa: T201
 

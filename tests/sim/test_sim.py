@@ -54,7 +54,7 @@ def test_a_disk_that_was_freed_is_not_held_against_the_primary():
 
 
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
-    broken = [f"{n}: {found}" for n, p in scenarios(4) if (found := run_plan(p).broken)]
+    broken = [f"{n}: {found}" for n, p in scenarios(8) if (found := run_plan(p).broken)]
     assert broken == []
 
 
