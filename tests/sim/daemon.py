@@ -11,7 +11,7 @@ from failoverd.core.machine import TWO_LOOKS_APART_S
 from failoverd.core.model import Cause, ClusterView, Instant, NodeName, NodeReport, WallTime
 from failoverd.core.operator import refusal
 from failoverd.core.policy import Policy
-from failoverd.core.restart import restored
+from failoverd.core.restart import restored, taken_up
 from failoverd.core.situation import Machine
 from failoverd.daemon.closeness import LookedAt, first_of_two
 from failoverd.daemon.course import JOURNAL_RETRY_S, Ask, Course, Saw, Write, Written, line_of
@@ -106,11 +106,11 @@ class Daemon:
         machine = Machine()
         if self.journal is not None:
             ago_s = self.now().wall - self.journal_at
-            machine = restored(
-                loads(Machine, self.journal),
-                Instant(self.monotonic()),
-                ago_s if ago_s >= 0.0 else None,
-            )
+            kept, at = loads(Machine, self.journal), Instant(self.monotonic())
+            if self.store is not None:
+                machine = taken_up(kept, machine, at)
+            else:
+                machine = restored(kept, at, ago_s if ago_s >= 0.0 else None)
         self.life = life = Life(machine, self)
         for name in self.world.hosts:
             life.eyes[name], life.looked[name] = Eye(), LookedAt()
