@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tests.lab.host import UNPRIVILEGED_ID
-from tests.lab.lab import Lab
+from tests.lab.lab import Lab, make_synchronous
 from tests.lab.ledger import Account, Ledger
 from tests.lab.machine import wait_until
 from tests.lab.monitor import Daemon, Monitor
@@ -81,24 +81,60 @@ class Several:
             if '"event": "fencing pg1' in line
         ]
 
+    def writable(self) -> list[DatabaseHost]:
+        return [one for one in self.servers if one.postmaster and not one.in_recovery]
+
     def nothing_is_lost(self) -> Account:
-        """And nobody but pg2 takes writes."""
+        """And one server takes writes, which nobody did beside it."""
         self.ledger.wait_for(100)
-        account = self.ledger.check(self.pg2, enough=100)
+        (primary,) = self.writable()
+        account = self.ledger.check(primary, enough=100)
         assert account.lost == ()
         assert account.timelines == (1, 2), account.stretches
-        assert [one.name for one in self.servers if one.postmaster and not one.in_recovery] == [
-            "pg2"
-        ]
+        assert primary is not self.pg1
         return account
 
     def evidence(self) -> str:
         return "\n".join(f"--- {one.name}\n{one.evidence()}" for one in self.monitors)
 
 
-def several(lab: Lab, **sections: Any) -> Several:
-    """All of them up, one leading, the others ready; the application writes."""
-    pg1, pg2 = lab.pair()
+def several(lab: Lab, *, standbys: int = 1, **sections: Any) -> Several:
+    """All of them up, one leading, the others ready; the application writes.
+
+    With two standbys each commit is on one of them at least.
+    """
+    servers = lab.pair() if standbys == 1 else lab.trio()
+    if standbys > 1:
+        make_synchronous(servers[0], "ANY 1 (pg2, pg3)")
+    members = store_of(lab)
+    monitors = (lab.monitor, *(another(lab, n) for n in (2, 3)))
+    for one in monitors:
+        shared = {"leadership": leadership_of(one, members)}
+        one.write_config(lab.servers, daemon=shared, **sections)
+        one.start_daemon()
+        one.wait_ready(30)
+    ledger = lab.app.start_ledger(servers, rate=50)
+    ledger.wait_for(20, 30)
+    made = Several(lab, servers, monitors, members, ledger)
+    leader = made.leader()
+    made.wait(lambda: leader.status()["outlook"]["obstacles"] == [], 30, "a failover would work")
+    return made
+
+
+def leadership_of(monitor: Monitor, members: Sequence[Member]) -> dict[str, Any]:
+    """As the configuration has it."""
+    return {
+        "kind": "etcd",
+        "endpoints": [member.url for member in members],
+        "ttl": f"{LEASE_S}s",
+        "plaintext": True,
+        "name": monitor.name,
+        "address": f"http://{monitor.name}.example:9187",
+    }
+
+
+def store_of(lab: Lab) -> tuple[Member, ...]:
+    """Three members, which answer."""
     members = tuple(
         lab.connected(Member(f"etcd{n}", f"192.0.2.{30 + n}", lab.directory / f"etcd{n}"))
         for n in (1, 2, 3)
@@ -106,28 +142,10 @@ def several(lab: Lab, **sections: Any) -> Several:
     for one in members:
         one.begin(members)
     wait_for_store(members)
-    monitors = (lab.monitor, *(_another(lab, n) for n in (2, 3)))
-    for one in monitors:
-        leadership = {
-            "kind": "etcd",
-            "endpoints": [member.url for member in members],
-            "ttl": f"{LEASE_S}s",
-            "plaintext": True,
-            "name": one.name,
-            "address": f"http://{one.name}.example:9187",
-        }
-        one.write_config(lab.servers, daemon={"leadership": leadership}, **sections)
-        one.start_daemon()
-        one.wait_ready(30)
-    ledger = lab.app.start_ledger([pg1, pg2], rate=50)
-    ledger.wait_for(20, 30)
-    made = Several(lab, (pg1, pg2), monitors, members, ledger)
-    leader = made.leader()
-    made.wait(lambda: leader.status()["outlook"]["obstacles"] == [], 30, "a failover would work")
-    return made
+    return members
 
 
-def _another(lab: Lab, number: int) -> Monitor:
+def another(lab: Lab, number: int) -> Monitor:
     """A monitor with the key and the known hosts of the first one."""
     name = f"monitor{number}"
     made = lab.connected(Monitor(name, f"192.0.2.{1 + number}", lab.directory / name))

@@ -66,6 +66,10 @@ class Member(Host):
             # nsenter stops itself when the program that it waits for is stopped.
             self._member.send_signal(signal.SIGCONT)
 
+    @property
+    def runs(self) -> bool:
+        return bool(self.processes("etcd"))
+
     def answers(self) -> bool:
         asked = ["curl", "-sm", "2", f"{self.url}/health"]
         return '"true"' in self.run(asked, check=False).stdout

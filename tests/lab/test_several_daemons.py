@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import time
 
 import pytest
 
-from tests.lab.several import LEASE_S, several
+from tests.lab.server import DATA_DIR
+from tests.lab.several import LEASE_S, another, leadership_of, several, store_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
@@ -218,3 +221,125 @@ def test_without_etcd_the_cluster_goes_on_nobody_acts_and_when_it_is_back_it_is_
         member.begin(w.members)
     w.wait_until_failed_over(w.leader())
     w.nothing_is_lost()
+
+
+@pytest.mark.campaign
+def test_daemons_that_are_restarted_one_after_the_other_hand_over_at_once_and_fence_nobody(lab):
+    w = several(lab)
+    for one in w.monitors:
+        leader = w.leader()
+        began = time.monotonic()
+        assert w.daemon_of(one).stop() == 0
+        next_leader = w.leader(w.others(one))
+        if one is leader:
+            assert next_leader is not leader
+            assert time.monotonic() - began < LEASE_S, "it waited for the lease to end"
+        one.start_daemon()
+        one.wait_ready(30)
+    assert w.fenced_by() == []
+    assert w.writable() == [w.pg1]
+
+
+@pytest.mark.campaign
+def test_from_one_daemon_to_two_and_back_what_was_owed_is_still_done(lab):
+    """Its last failover is over, and the old primary is down: its duties are owed to hosts."""
+    pg1, _ = lab.pair()
+    first = lab.monitor
+    more = {"failover": {"cooldown": "0s"}, "fencing": {"ladder": ["stop"]}}
+    first.write_config(lab.servers, **more)
+    daemon = first.start_daemon()
+    first.wait_ready(30)
+    pg1.kill9_postmaster()
+    first.wait_until(lambda: first.status().get("primary") == "pg2", 30, "pg2 is the primary")
+    first.wait_for_state("watching", 30)
+    assert daemon.stop() == 0
+
+    members = store_of(lab)
+    second = another(lab, 2)
+    for one in (first, second):
+        shared = {"leadership": leadership_of(one, members)}
+        one.write_config(lab.servers, daemon=shared, **more)
+        one.start_daemon()
+        one.wait_ready(30)
+        if one is first:
+            first.wait_until(lambda: first.metric("failoverd_leader") == 1, 20, "it leads")
+    second.wait_until(lambda: second.status()["primary"] == "pg2", 20, "it knows the primary")
+    first.daemons[-1].kill()
+    second.wait_until(lambda: second.metric("failoverd_leader") == 1, 20, "the second leads")
+
+    def quarantined(monitor):
+        """Somebody starts the old primary, without its guard: it is fenced again."""
+        pg1.run(["rm", "-f", f"{DATA_DIR}/standby.signal"], user="postgres")
+        pg1.pg_ctl("start", "-w")
+        monitor.wait_until(lambda: pg1.postmaster is None, 30, "it is fenced again")
+
+    quarantined(second)
+    assert second.daemons[-1].stop() == 0
+    second.write_config(lab.servers, **more)
+    second.start_daemon()
+    second.wait_ready(30)
+    assert second.status()["leadership"]["kind"] == "none"
+    quarantined(second)
+    assert second.status()["primary"] == "pg2"
+    refused = [one for one in second.daemons if "taken on this host by another" in one.log_text]
+    assert refused == []
+
+
+TROUBLES = ("kill", "pause", "cut", "blind", "member killed", "member paused", "store killed")
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_whatever_befalls_daemons_and_store_in_a_failover_one_finishes_it(lab, seed):
+    """Three troubles at random moments from the crash on; then all is healed."""
+    chance = random.Random(seed)
+    w = several(lab, standbys=2)
+    troubles = [(chance.choice(TROUBLES), chance.uniform(0.0, 1.5)) for _ in range(3)]
+    w.pg1.kill9_postmaster()
+    for trouble, after_s in troubles:
+        time.sleep(after_s)
+        leading = [one for one in w.monitors if w.leads(one)]
+        meet(w, trouble, (leading or [chance.choice(w.monitors)])[0], chance.choice(w.members))
+    time.sleep(chance.uniform(0.0, LEASE_S + 3))
+    lab.heal()
+    for member in w.members:
+        member.wake()
+        if not member.runs:
+            member.begin(w.members)
+    for one in w.monitors:
+        daemon = w.daemon_of(one)
+        if daemon.exit_status is None:
+            daemon.signal(signal.SIGCONT)
+        else:
+            one.start_daemon()
+    w.wait(lambda: len(w.writable()) == 1, 90, "somebody was promoted")
+    leader = w.leader()
+    w.wait(
+        lambda: (s := leader.status()).get("state") == "watching"
+        and s["primary"] == w.writable()[0].name,
+        60, "it is over",
+    )  # fmt: skip
+    w.nothing_is_lost()
+
+
+def meet(w, trouble, monitor, member):
+    daemon = w.daemon_of(monitor)
+    alive = daemon.exit_status is None
+    if trouble == "kill":
+        daemon.kill()
+    elif trouble == "pause" and alive:
+        daemon.signal(signal.SIGSTOP)
+    elif trouble == "cut":
+        for one in w.members:
+            w.lab.part(monitor, one)
+    elif trouble == "blind":
+        for server in w.servers:
+            w.lab.part(monitor, server)
+    elif trouble == "member killed":
+        member.kill()
+    elif trouble == "member paused":
+        member.pause()
+    elif trouble == "store killed":
+        for one in w.members:
+            one.kill()
