@@ -25,6 +25,7 @@ LOOK_LIMIT_S = 1.0
 APPEND_LIMIT_S = 2.0
 SAY_EVERY_S = 10.0
 """What nobody doubts is told again so often; a doubt of anybody's, after each look."""
+LONGEST_NAME = 200
 IN_DOUBT_S = 0.25
 """Between two looks at what the others see, while the primary does not answer here."""
 
@@ -228,6 +229,7 @@ class Candidacy:
                 await self._client.give_up(self._leader_key, leader.created, LOOK_LIMIT_S)
                 return
         elif leader is None and self._lease.id and not self._lease.failing:
+            _read(found.get(self._machine_key))  # who cannot read it stands back
             value = json.dumps({"name": self._named.name, "address": self._named.address})
             await self._client.claim(self._leader_key, value, self._lease.id, LOOK_LIMIT_S)
             # Nobody else writes from here on: what is read now is what the last holder left.
@@ -248,7 +250,11 @@ class Candidacy:
     async def _lead(self, leader: Kept, there: Kept | None) -> None:
         if self._offered and self._made_at == leader.created:
             return
-        self._read(there)
+        try:
+            self._shared = _read(there)
+        except RecordError:
+            await self._client.give_up(self._leader_key, leader.created, LOOK_LIMIT_S)
+            raise
         known = self._terms.of(self._cluster)
         self._group = self._shared.held or known or Held(self._journal.identity, Term(0))
         self._made_at, self._made_by = leader.created, leader.lease
@@ -260,7 +266,7 @@ class Candidacy:
     def _follow(self, there: Kept | None) -> None:
         self._stop()
         if there is not None and there.changed != self._shared.changed:
-            self._read(there)
+            self._shared = _read(there)
             self._tell(Follows(self._shared.machine))
 
     def _lost(self) -> NotLeading:
@@ -273,21 +279,6 @@ class Candidacy:
         if self._offered:
             self._offered = self._active = False
             self._tell(Follows(None))
-
-    def _read(self, there: Kept | None) -> None:
-        """Raises RecordError where a newer version has written it, or somebody else."""
-        if there is None:
-            self._shared = _Shared()
-            return
-        try:
-            document = json.loads(there.value)
-            version, text = int(document["version"]), str(document["machine"])
-            held = Held(str(document["group"]), Term(int(document["terms_from"])))
-        except (ValueError, TypeError, KeyError) as error:
-            raise RecordError(f"{self._machine_key} in etcd is not understood: {error!r}") from None
-        if version > VERSION:
-            raise RecordError(f"{self._machine_key} in etcd is of a newer version of failoverd")
-        self._shared = _Shared(there.changed, held, loads(Machine, text), there.value)
 
     async def _stop_in_time(self) -> None:
         """Whoever cannot renew its lease does not wait to hear that it has none."""
@@ -340,10 +331,25 @@ class Candidacy:
         self._asked_before_at = asked_at
 
 
+def _read(there: Kept | None) -> _Shared:
+    """Raises RecordError where a newer version has written it, or somebody else."""
+    if there is None:
+        return _Shared()
+    try:
+        document = json.loads(there.value)
+        version, text = int(document["version"]), str(document["machine"])
+        held = Held(str(document["group"]), Term(int(document["terms_from"])))
+    except (ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"the machine in etcd is not understood: {error!r}") from None
+    if version > VERSION:
+        raise RecordError("the machine in etcd is of a newer version of failoverd")
+    return _Shared(there.changed, held, loads(Machine, text), there.value)
+
+
 def _named(leader: Kept | None) -> tuple[str, str]:
     try:
         said: Any = json.loads(leader.value) if leader is not None else {}
-        return str(said.get("name", "")), str(said.get("address", ""))
+        return _shown(said.get("name", "")), _shown(said.get("address", ""))
     except (ValueError, AttributeError):
         return "", ""
 
@@ -353,7 +359,12 @@ def _said(value: str, after: Instant) -> DaemonReport | None:
         said = json.loads(value)
         looked_at = Instant(after - max(0.0, float(said["age_s"])))
         return DaemonReport(
-            str(said["name"]), NodeName(str(said["primary"])), said["heard"] is True, looked_at
+            _shown(said["name"]), NodeName(str(said["primary"])), said["heard"] is True, looked_at
         )
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _shown(told: object) -> str:
+    """What another daemon calls itself, as people may see it."""
+    return "".join(one for one in str(told) if one.isprintable())[:LONGEST_NAME]
