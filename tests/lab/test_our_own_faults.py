@@ -42,6 +42,26 @@ def test_a_daemon_that_was_frozen_beyond_the_threshold_leaves_a_healthy_primary_
     assert w.ledger.check(w.pg1).lost == ()
 
 
+@pytest.mark.campaign
+@pytest.mark.timeout(300)
+def test_readiness_does_not_flap_on_a_machine_that_is_busy(lab):
+    watched(lab, synchronous=False, rate=20)
+
+    def ready():
+        return lab.monitor.metric("failoverd_ready")
+
+    lab.monitor.wait_until(lambda: ready() == 1, 60, "it is ready")
+    before, seen = looks(lab, "pg1"), []
+    busy = [lab.monitor.spawn(["sh", "-c", "while :; do :; done"]) for _ in range(8)]
+    lab.monitor.wait_until(
+        lambda: seen.append(ready()) or looks(lab, "pg1") >= before + 60, 200, "60 looks at pg1"
+    )
+    for one in busy:
+        one.kill()
+        one.communicate()
+    assert set(seen) == {1}
+
+
 def test_a_wrong_password_is_misconfigured_and_no_failover(lab):
     w = watched(lab)
     w.pg1.sql("alter role failoverd password 'changed'")
