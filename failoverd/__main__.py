@@ -6,6 +6,7 @@ default action would kill a daemon that is only just starting.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -15,6 +16,7 @@ HELD = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 def main() -> None:
     if "run" in sys.argv[1:]:
         signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+        gc.disable()  # what is imported is no garbage; the daemon enables it again
     from failoverd.cli.commands import cli  # noqa: PLC0415 - after the signals are held
 
     cli(prog_name="failoverd")

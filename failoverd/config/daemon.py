@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from failoverd.config.access import Tls
 from failoverd.config.leadership import Leadership
@@ -35,6 +37,9 @@ class Daemon(Section):
     """The journal and the incident reports; on a local disk."""
     control_socket: SocketPath = Path("/run/failoverd/control.sock")
     """The Unix socket that the command line talks to."""
+    ssh_connections: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """How many SSH connections stay open while nobody uses them, of all clusters: beyond it the one
+    that was not used for longest is closed. What needs one never waits for it."""
     log: Log = Log()
     leadership: Leadership = Leadership()
     notify: list[Notify] = []

@@ -107,7 +107,9 @@ def observe(memory: Memory, view: ClusterView, policy: Policy) -> Memory:
         memory = _remember_standby(memory, report, policy)
         replay = replaying(memory.replay_stands, report)
         memory = memory if replay is memory.replay_stands else replace(memory, replay_stands=replay)
-    memory = replace(memory, writable_since=writing_since(memory.writable_since, view))
+    since = writing_since(memory.writable_since, view)
+    if since != memory.writable_since:
+        memory = replace(memory, writable_since=since)
     if memory.primary is None:
         return memory
     primary = view.report(memory.primary)
@@ -135,7 +137,8 @@ def _remember_host(memory: Memory, report: NodeReport) -> Memory:
     facts = report.host.facts
     if facts is None:
         return memory
-    memory = replace(memory, highest_epoch=max(memory.highest_epoch, facts.epoch))
+    if facts.epoch > memory.highest_epoch:
+        memory = replace(memory, highest_epoch=facts.epoch)
     return _remember_other_manager(memory, report, facts.other_manager)
 
 
@@ -244,11 +247,16 @@ def _count_round(memory: Memory, primary: NodeReport, view: ClusterView, policy:
     alive_at = primary.began_at if memory.last_alive_at is None else memory.last_alive_at
     life = _proofs_of_life(memory, primary, view, policy)
     heard_at = max([alive_at, *life])
-    memory = replace(
-        memory, last_alive_at=heard_at, shutting_down_since=_shutting_down_since(memory, primary)
-    )
+    down_since = _shutting_down_since(memory, primary)
     if primary.heard:
-        return replace(memory, failed_rounds=0, doubt=None)
+        return replace(
+            memory,
+            last_alive_at=heard_at,
+            shutting_down_since=down_since,
+            failed_rounds=0,
+            doubt=None,
+        )
+    memory = replace(memory, last_alive_at=heard_at, shutting_down_since=down_since)
     if primary.fresh.outcome not in SILENT | {Outcome.FAILING}:
         return memory
     heard_since = alive_at > primary.began_at or any(at >= primary.began_at for at in life)

@@ -73,7 +73,8 @@ def pauses(m: Machine) -> tuple[CloseTarget, ...]:
 
 def followed(m: Machine, event: Event, now: Now, p: Policy) -> Machine:
     """With what an answer or a look says of the targets. In every state."""
-    m = _due(replace(m, targets=as_configured(m.targets, p.targets)), now)
+    targets = as_configured(m.targets, p.targets)
+    m = _due(m if targets == m.targets else replace(m, targets=targets), now)
     match event:
         case Replied(visit=visit, effect=Redirect(primary=primary, target=target), result=result):
             # An answer to an earlier visit may be older than what was closed since.

@@ -120,7 +120,7 @@ class Machine:
         memory = observe(self.memory, view, policy)
         seen = replace(self, view=view, memory=memory, targets_seen=event.targets)
         diagnosis = diagnose(view, seen.memory, policy) if seen.looked_at else None
-        return replace(seen, diagnosis=diagnosis)
+        return seen if diagnosis is seen.diagnosis else replace(seen, diagnosis=diagnosis)
 
     @property
     def primary_report(self) -> NodeReport:
@@ -358,6 +358,8 @@ def _superseded_on(m: Machine, node: NodeName, timeline: Timeline) -> NodeJob:
 
 def seen_since(view: ClusterView, instant: Instant) -> ClusterView:
     """Without rounds that began before it: they saw another cluster."""
+    if all(report.began_at >= instant for report in view.nodes.values()):
+        return view
     nodes = {name: report for name, report in view.nodes.items() if report.began_at >= instant}
     return replace(view, nodes=nodes)
 

@@ -119,7 +119,8 @@ def _came_back(m: Machine, node: NodeName) -> bool:
 def before_deciding(m: Machine, event: Event, now: Now, p: Policy) -> Machine:
     """Debts that a reply pays, that fall due, or that somebody else has paid. In every state."""
     m = m if m.managed == p.synchronous_managed else replace(m, managed=p.synchronous_managed)
-    m = replace(m, unmeasured=to_measure(m, event, now))
+    unmeasured = to_measure(m, event, now)
+    m = m if unmeasured is m.unmeasured else replace(m, unmeasured=unmeasured)
     m = followed(_configured(_due(clocks_kept(m, now), now), p), event, now, p)
     m = noted(m, event, now, p)
     match event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from failoverd.core.diagnosis import ROW_OF, Calls
 from failoverd.core.model import Instant, NodeName
@@ -14,10 +15,33 @@ from failoverd.probe.node import Attention
 HOST_LOOK_EVERY_S = 10.0
 
 
+class Pacing(Protocol):
+    """How often the host of a calm cluster's node is looked at, beside all the others."""
+
+    @property
+    def host_look_every_s(self) -> float: ...
+    def may_look(self) -> bool: ...
+
+
+class Unpaced:
+    """As often as a cluster that is alone."""
+
+    @property
+    def host_look_every_s(self) -> float:
+        return HOST_LOOK_EVERY_S
+
+    def may_look(self) -> bool:
+        return True
+
+
+UNPACED = Unpaced()
+
+
 @dataclass(slots=True)
 class LookedAt:
     """When one node was last looked at in the ways that are not due in each round."""
 
+    pace: Pacing = UNPACED
     host_at: Instant | None = None
     fresh_at: Instant | None = None
     wrote_at: Instant | None = None
@@ -35,12 +59,12 @@ class LookedAt:
         """Of the round that begins now; what it looks at is not due again for a while."""
         primary = machine.memory.primary
         calm = isinstance(machine.state, (Watching, Paused))
-        host = (
+        due = (
             self.host_at is None
-            or now - self.host_at >= HOST_LOOK_EVERY_S
+            or now - self.host_at >= self.pace.host_look_every_s
             or name not in machine.memory.calibrations
-            or not calm
         )
+        host = not calm or (due and self.pace.may_look())
         if host:
             self.host_at = now
         in_doubt = doubt or not calm

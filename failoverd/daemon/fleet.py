@@ -15,7 +15,6 @@ from failoverd.config.load import load
 from failoverd.config.means import means_of
 from failoverd.config.messages import ConfigurationErrors
 from failoverd.config.models import Cluster, Configuration
-from failoverd.config.policy import to_policy
 from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.events import Command, Event
 from failoverd.core.incident import Entry
@@ -35,16 +34,14 @@ from failoverd.daemon.incidents import Incidents
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.journal_file import JournalError
 from failoverd.daemon.leadership import leadership_document
-from failoverd.daemon.loop_lag import LoopLag
-from failoverd.daemon.nodes import nodes_of
 from failoverd.daemon.notifications import Notifications
 from failoverd.daemon.preflight import Preflight
 from failoverd.daemon.rehearsal import Order, rehearse
 from failoverd.daemon.renewals import Renewal
 from failoverd.daemon.running import Answers, Running, starts
-from failoverd.daemon.supervisor import LET_GO_WITHIN_S, Reload, Supervisor
-from failoverd.daemon.taken import Taken, taken_up
-from failoverd.daemon.targets import ways_of
+from failoverd.daemon.shared import Shared
+from failoverd.daemon.supervisor import LET_GO_WITHIN_S, Supervisor
+from failoverd.daemon.taken import Taken, changed, taken_up
 from failoverd.observability import log
 from failoverd.observability.live import Live
 from failoverd.observability.metrics import Metrics
@@ -73,7 +70,8 @@ class Fleet:
         self._audit = Audit(journal.directory)
         self._notifications = Notifications(configuration.daemon.notify, journal.directory, metrics)
         self.live = Live(clock.wall())
-        self._lag = LoopLag()
+        self._shared = Shared.of(configuration)
+        self._shared.watch(configuration)
         self._coordination = Coordination(configuration.daemon, journal)
         self._renewed: dict[str, Renewal] = {}
         self.supervisors: dict[str, Supervisor] = {}
@@ -96,7 +94,9 @@ class Fleet:
 
     def _supervise(self, name: str, section: Cluster) -> Taken:
         leadership = self._coordination.leadership_of(name)
-        return taken_up(name, section, self._journal, self._incidents, self, self._lag, leadership)
+        return taken_up(
+            name, section, self._journal, self._incidents, self, self._shared, leadership
+        )
 
     def _preflight(self, watched: Supervisor) -> Preflight:
         name = watched.name
@@ -106,6 +106,7 @@ class Fleet:
             self._configuration.daemon.state_dir,
             functools.partial(self.surveyed, name),
             lambda error: log.logger().error(f"readiness is not known: {error!r}", cluster=name),
+            self._shared.pace,
         )
 
     def _section_of(self, name: str) -> Cluster:
@@ -118,7 +119,7 @@ class Fleet:
             beside = [
                 group.create_task(one)
                 for one in (
-                    self._lag.run(),
+                    self._shared.lag.run(),
                     self._report_lag(),
                     self._notifications.run(),
                     self._coordination.run(),
@@ -169,7 +170,7 @@ class Fleet:
         while True:
             began = clock.monotonic()
             await asyncio.sleep(LAG_EVERY_S)
-            self._metrics.loop_lag(self._lag.worst_since(began))
+            self._metrics.loop_lag(self._shared.lag.worst_since(began))
             for name, one in self.supervisors.items():
                 self._coordination.say(name, one.leadership.standing)
 
@@ -235,14 +236,9 @@ class Fleet:
         refused = self._why_not(configuration, found)
         if refused is not None:
             return refused
-        plans = {
-            name: Reload(
-                to_policy(name, sections[name]), nodes_of(name, sections[name]),
-                ways_of(sections[name]),
-            )
-            for name in found.changed
-        }  # fmt: skip
+        plans = {n: changed(n, sections[n], self._shared) for n in found.changed}
         before, self._configuration = self._configuration, configuration
+        self._shared.watch(configuration)
         self._leaving |= {name: before.clusters[name] for name in found.removed}
         for one in added:
             self._take_up(one)

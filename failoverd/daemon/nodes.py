@@ -26,14 +26,18 @@ from failoverd.transport.host import Host
 from failoverd.transport.local import LocalHost
 from failoverd.transport.postgres import SqlAddress
 from failoverd.transport.ssh import SshAddress, SshHost, login_of
+from failoverd.transport.ssh_lines import SshLines
 
 
-def nodes_of(name: str, cluster: Cluster) -> Mapping[NodeName, Node]:
+def nodes_of(name: str, cluster: Cluster, lines: SshLines | None = None) -> Mapping[NodeName, Node]:
     """Nothing is connected to yet."""
     return {
         NodeName(node): replace(
             _node(
-                node_settings(name, cluster, node), cluster.limits, _NAMED[cluster.failover.mode]
+                node_settings(name, cluster, node),
+                cluster.limits,
+                _NAMED[cluster.failover.mode],
+                lines,
             ),
             replication=_replication(cluster.replication),
         )
@@ -61,7 +65,7 @@ def _replication(section: ReplicationSection) -> Replication | None:
     )
 
 
-def _node(settings: NodeSettings, limits: Limits, named: str) -> Node:
+def _node(settings: NodeSettings, limits: Limits, named: str, lines: SshLines | None) -> Node:
     name = NodeName(settings.name)
     postgres, sql = settings.postgres, settings.sql
     address = SqlAddress(
@@ -76,7 +80,7 @@ def _node(settings: NodeSettings, limits: Limits, named: str) -> Node:
     )
     rungs = tuple(_rung(rung) for rung in settings.ladder)
     return Node(
-        name, _host(settings), address, _arguments(settings, limits), rungs,
+        name, _host(settings, lines), address, _arguments(settings, limits), rungs,
         become=postgres.become, login=_login(settings),
     )  # fmt: skip
 
@@ -150,7 +154,7 @@ def _login(settings: NodeSettings) -> Callable[[], Login] | None:
     return functools.partial(login_of, ssh.user, ssh.key_file, ssh.known_hosts)
 
 
-def _host(settings: NodeSettings) -> Host:
+def _host(settings: NodeSettings, lines: SshLines | None) -> Host:
     name, ssh = NodeName(settings.name), settings.ssh
     become = () if _is_root(settings) else settings.postgres.become
     if settings.transport == "local":
@@ -169,4 +173,5 @@ def _host(settings: NodeSettings) -> Host:
             become=become,
         ),
         monotonic,
+        lines,
     )

@@ -21,11 +21,11 @@ from failoverd.core.situation import Machine
 from failoverd.core.survey import Shared
 from failoverd.daemon import clock
 from failoverd.daemon.leadership import Leadership, Standing
+from failoverd.daemon.pace import Pace
 from failoverd.daemon.survey import Findings, survey_of
 from failoverd.effect.world import Node
 
-EVERY_S = 45.0
-"""Between two looks at the same node."""
+AGAIN_AFTER_FAULT_S = 45.0
 RUNGS_EVERY_S = 300.0
 PAUSED_S = 1.0
 AGAIN_S = 0.2
@@ -61,12 +61,14 @@ class Preflight:
         state_dir: Path,
         told: Callable[[tuple[Check, ...], tuple[Objective, ...]], None],
         failed: Callable[[Exception], None],
+        pace: Pace,
     ) -> None:
         self._watched = watched
         self._means = means
         self._state_dir = state_dir
         self._told = told
         self._failed = failed
+        self._pace = pace
         self._found = Findings()
         self._of: Mapping[NodeName, Node] = {}
         self._rungs_at: Instant | None = None
@@ -83,7 +85,7 @@ class Preflight:
                 await self._round()
             except Exception as error:  # noqa: BLE001 - a bug of ours, said, and no more than that
                 self._failed(error)
-                await asyncio.sleep(EVERY_S)
+                await asyncio.sleep(AGAIN_AFTER_FAULT_S)
 
     async def _round(self) -> None:
         """All nodes at once first, then one after the other."""
@@ -92,9 +94,11 @@ class Preflight:
             await asyncio.sleep(PAUSED_S)
             return
         if nodes is not self._of:
+            await self._pace.survey_turn(len(nodes))
             await self.look_now()
         for node in list(nodes.values()):
-            await asyncio.sleep(EVERY_S / len(nodes))
+            await asyncio.sleep(self._pace.survey_every_s / len(nodes))
+            await self._pace.survey_turn(1)
             if self._must_wait() or nodes is not self._watched.nodes:
                 return
             async with self._line:

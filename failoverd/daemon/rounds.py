@@ -14,7 +14,7 @@ from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
 from failoverd.daemon import clock
 from failoverd.daemon.closeness import LookedAt, first_of_two
-from failoverd.daemon.loop_lag import LoopLag
+from failoverd.daemon.shared import Shared
 from failoverd.effect.world import Node
 from failoverd.probe.node import NodeProbe
 
@@ -24,12 +24,12 @@ class _Watch:
     """The rounds of one node."""
 
     probe: NodeProbe
+    looked: LookedAt
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     cause: Cause = Cause.BEAT
     """Of the next round."""
     died_at: Instant | None = None
     """When the death of its held session was last a reason to look."""
-    looked: LookedAt = field(default_factory=LookedAt)
 
 
 class Rounds:
@@ -38,14 +38,14 @@ class Rounds:
     def __init__(
         self,
         nodes: Mapping[NodeName, Node],
-        lag: LoopLag,
+        shared: Shared,
         present: Callable[[], tuple[Machine, Policy]],
         looked: Callable[[NodeReport, ClusterView], None],
         late: Callable[[float], None],
     ) -> None:
         self.nodes = nodes
         self._late = late
-        self._lag = lag
+        self._shared = shared
         self._present = present
         self._looked = looked
         self._reports: dict[NodeName, NodeReport] = {}
@@ -65,7 +65,7 @@ class Rounds:
                 clock.monotonic,
                 functools.partial(self._session_died, name),
             )
-            self._watches[name] = _Watch(probe)
+            self._watches[name] = _Watch(probe, LookedAt(self._shared.pace))
         return [group.create_task(self._watch(name)) for name in self._watches]
 
     async def close(self) -> None:
@@ -151,4 +151,4 @@ class Rounds:
 
     def _was_ours(self, began: Instant) -> bool:
         _, policy = self._present()
-        return self._lag.worst_since(began) > policy.timeout_s / 4
+        return self._shared.lag.worst_since(began) > policy.timeout_s / 4

@@ -11,10 +11,10 @@ from typing import Protocol
 from failoverd.core.situation import Machine
 from failoverd.daemon.agent_check import Port, serve_agent_checks
 
-APART_S = 0.020618
+APART_S = 0.061803
 """Between the beginnings of two clusters: no even part of a second, so that their beats, which are
 mostly a second long, fall all over it."""
-ALL_WITHIN_S = 20.0
+ALL_WITHIN_S = 120.0
 """The last one begins by then, however many there are."""
 
 Answers = Mapping[Port, Callable[[], Machine]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -29,6 +30,8 @@ from failoverd.observability.limits import limited
 from failoverd.observability.metrics import Metrics
 
 EX_CONFIG = 78
+GARBAGE = 10_000
+"""Objects between two looks for garbage. Source: Python documentation, gc.set_threshold."""
 LISTEN_AGAIN_S = 5.0
 STATUS_EVERY_S = 1.0
 SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
@@ -63,6 +66,7 @@ def run(path: Path) -> int:
         return 1
     try:
         fleet = Fleet(configuration, path, journal, Metrics())
+        _leave_alone_what_stays()
         asyncio.run(Service(fleet, configuration.daemon).run())
     except JournalError as error:
         log.logger().error(str(error))
@@ -71,6 +75,13 @@ def run(path: Path) -> int:
         journal.close()
         log.stop_logging()
     return 0
+
+
+def _leave_alone_what_stays() -> None:
+    """What is there by now stays: to look through it for garbage again and again delays polls."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    gc.enable()
 
 
 class Service:

@@ -49,9 +49,9 @@ from failoverd.daemon.leadership import (
     NotLeading,
     Turned,
 )
-from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.renewals import Renewal, Renewals
 from failoverd.daemon.rounds import Rounds
+from failoverd.daemon.shared import Shared
 from failoverd.daemon.targets import TargetLooks, close_ways
 from failoverd.daemon.under_way import UnderWay
 from failoverd.effect.wal import WalOnDisk
@@ -111,7 +111,7 @@ class Supervisor:
         machine: Machine,
         journal: Journal,
         observer: Observer,
-        lag: LoopLag,
+        shared: Shared,
         *,
         targets: Mapping[TargetName, Way] | None = None,
         leadership: Leadership | None = None,
@@ -127,7 +127,7 @@ class Supervisor:
         self._observer = observer
         self._queue: asyncio.Queue[Event | _Ask | Reload | Turned | None] = asyncio.Queue()
         self._rounds = Rounds(
-            nodes, lag, lambda: (self.machine, self.policy), self._looked, observer.began_late
+            nodes, shared, lambda: (self.machine, self.policy), self._looked, observer.began_late
         )
         self._under_way = UnderWay(
             self._world,

@@ -14,9 +14,9 @@ from failoverd.daemon import clock
 from failoverd.daemon.incidents import Incidents
 from failoverd.daemon.journal import Journal
 from failoverd.daemon.leadership import Leadership
-from failoverd.daemon.loop_lag import LoopLag
 from failoverd.daemon.nodes import nodes_of
-from failoverd.daemon.supervisor import Observer, Supervisor
+from failoverd.daemon.shared import Shared
+from failoverd.daemon.supervisor import Observer, Reload, Supervisor
 from failoverd.daemon.targets import ways_of
 
 
@@ -37,7 +37,7 @@ def taken_up(
     journal: Journal,
     incidents: Incidents,
     observer: Observer,
-    lag: LoopLag,
+    shared: Shared,
     leadership: Leadership,
 ) -> Taken:
     """Raises JournalError."""
@@ -47,13 +47,19 @@ def taken_up(
     supervisor = Supervisor(
         name,
         to_policy(name, section),
-        nodes_of(name, section),
+        nodes_of(name, section, shared.lines),
         Machine(entered_at=now) if latest is None else restored(latest, now, ago_s),
         journal,
         observer,
-        lag,
+        shared,
         targets=ways_of(section),
         leadership=leadership,
     )
     counted = journal.transitions(name), journal.failovers(name)
     return Taken(supervisor, *counted, incidents.latest(name))
+
+
+def changed(name: str, section: Cluster, shared: Shared) -> Reload:
+    """What a cluster that is watched goes on with."""
+    nodes = nodes_of(name, section, shared.lines)
+    return Reload(to_policy(name, section), nodes, ways_of(section))

@@ -16,7 +16,6 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 
 from failoverd import __version__
@@ -58,6 +57,7 @@ from failoverd.core.states import (
 from failoverd.core.target import TargetJob, leads
 from failoverd.core.wal_answers import LossMeasured, Salvaged
 from failoverd.observability.declared import declared
+from failoverd.observability.exposition import exposition
 from failoverd.observability.log import lines_dropped
 from failoverd.observability.next_steps import UNDER_WAY
 from failoverd.observability.own_metrics import OwnMetrics
@@ -90,8 +90,8 @@ class Metrics(OwnMetrics):
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._all = s = Series(lines_dropped)
-        ProcessCollector(registry=s.registry)
-        PlatformCollector(registry=s.registry)
+        ProcessCollector(registry=s.others)
+        PlatformCollector(registry=s.others)
         s.build_info.labels(__version__, platform.python_version()).set(1)
         for outcome in ("ok", "refused"):
             s.config_reloads.labels(outcome)
@@ -105,7 +105,7 @@ class Metrics(OwnMetrics):
 
     def exposition(self) -> bytes:
         """In Prometheus' text format."""
-        return generate_latest(self._all.registry)
+        return exposition(self._all.families, self._all.others)
 
     def documentation(self) -> str:
         """docs/metrics.md, whole: `make docs` writes it, a test compares it."""

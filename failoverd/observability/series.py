@@ -7,15 +7,14 @@ the other does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 120, 300)
+from failoverd.observability.exposition import Family
 
-Family: TypeAlias = Counter | Gauge | Histogram
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 120, 300)
 
 
 class _LogLines(Collector):
@@ -38,12 +37,14 @@ class Series:
     """The families of one registry, by name."""
 
     def __init__(self, lines_dropped: Callable[[], int]) -> None:
-        self.registry = CollectorRegistry()
+        self.others = CollectorRegistry()
+        """What is no family of ours: of the process, of the log."""
+        self.families: list[Family] = []
         self._of_clusters: list[Family] = []
         self._rows: list[tuple[str, str, tuple[str, ...], str]] = [
             (f"{DROPPED[0]}_total", "counter", (), DROPPED[1])
         ]
-        self.registry.register(_LogLines(lines_dropped))
+        self.others.register(_LogLines(lines_dropped))
         self._of_watch()
         self._of_failover()
         self._of_split_brain()
@@ -277,25 +278,26 @@ class Series:
 
     def _gauge(self, name: str, meaning: str, *labels: str, of_daemon: bool = False) -> Gauge:
         named = self._named(name, "gauge", meaning, labels, of_daemon=of_daemon)
-        family = Gauge(*named, registry=self.registry)
-        self._by_cluster(family, named[2])
+        family = Gauge(*named, registry=None)
+        self._keep(family, named[2])
         return family
 
     def _counter(self, name: str, meaning: str, *labels: str, of_daemon: bool = False) -> Counter:
         named = self._named(name, "counter", meaning, labels, of_daemon=of_daemon)
-        family = Counter(*named, registry=self.registry)
-        self._by_cluster(family, named[2])
+        family = Counter(*named, registry=None)
+        self._keep(family, named[2])
         return family
 
     def _histogram(
         self, name: str, meaning: str, *labels: str, of_daemon: bool = False
     ) -> Histogram:
         named = self._named(name, "histogram", meaning, labels, of_daemon=of_daemon)
-        family = Histogram(*named, buckets=BUCKETS, registry=self.registry)
-        self._by_cluster(family, named[2])
+        family = Histogram(*named, buckets=BUCKETS, registry=None)
+        self._keep(family, named[2])
         return family
 
-    def _by_cluster(self, family: Family, labels: tuple[str, ...]) -> None:
+    def _keep(self, family: Family, labels: tuple[str, ...]) -> None:
+        self.families.append(family)
         if "cluster" in labels:
             self._of_clusters.append(family)
 

@@ -23,6 +23,7 @@ from failoverd.host_program.program import program
 from failoverd.transport.host import Call, HostAnswer
 from failoverd.transport.outcome import ssh_outcome
 from failoverd.transport.postgres import Monotonic
+from failoverd.transport.ssh_lines import SshLines
 from failoverd.transport.stream import Take, into, out_of, shell_words
 
 SESSIONS_AT_ONCE = 6
@@ -77,7 +78,14 @@ class _Line:
 class SshHost:
     """Connects when first asked, and again when the connection was lost."""
 
-    def __init__(self, node: NodeName, address: SshAddress, monotonic: Monotonic) -> None:
+    def __init__(
+        self,
+        node: NodeName,
+        address: SshAddress,
+        monotonic: Monotonic,
+        lines: SshLines | None = None,
+    ) -> None:
+        self._lines = lines or SshLines(monotonic)
         self._node = node
         self._address = address
         self._monotonic = monotonic
@@ -155,9 +163,11 @@ class SshHost:
     async def _connected(self) -> AsyncIterator[_Line]:
         """The warm connection, or a new one. Whatever fails on it is its end for later calls."""
         if self._line is None or not self._line.usable:
+            self._lines.make_room()
             self._line = await self._new_line()
         line = self._line
         line.calls += 1
+        self._lines.use(self)
         try:
             yield line
         except BaseException:
@@ -167,6 +177,19 @@ class SshHost:
             line.calls -= 1
             if line.dropped and not line.calls:
                 line.connection.abort()
+                if line is self._line:
+                    self._lines.gone(self)
+
+    @property
+    def in_use(self) -> bool:
+        return self._attempt is not None or (self._line is not None and self._line.calls > 0)
+
+    def hang_up(self) -> None:
+        """The next call opens another connection."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.dropped = True
+            line.connection.close()
 
     async def _new_line(self) -> _Line:
         """One attempt at a time, which all who wait share, and which outlives those who give up.
@@ -211,6 +234,7 @@ class SshHost:
             attempt.cancel()
             await asyncio.wait([attempt], timeout=CLOSE_GRACE_S)
         line, self._line = self._line, None
+        self._lines.gone(self)
         if line is not None:
             line.dropped = True
             line.connection.abort()

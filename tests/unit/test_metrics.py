@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from failoverd.core.events import OperatorPause, StillAlive
@@ -271,3 +272,26 @@ def test_a_thousand_failovers_leave_no_more_series_than_one():
     for number in range(2, 1002):
         metrics.latest("main", number, "automatic", "succeeded")
     assert len(served(metrics)) == before
+
+
+def test_the_exposition_is_that_of_prometheus_client_line_by_line():
+    metrics = told(failover())
+    metrics.seed('odd "name"\\\n', POLICY, {})
+    metrics.began_late(0.3)
+    metrics.loop_lag(1e-7)
+    metrics.reloaded(ok=True, at=1.7e9)
+    theirs = CollectorRegistry()
+    for family in metrics._all.families:
+        theirs.register(family)
+
+    def read(text):
+        """Every line; labels in whatever order."""
+        return [
+            (family.name, family.type, family.documentation, one.name, one.labels, one.value)
+            for family in text_string_to_metric_families(text.decode())
+            for one in family.samples
+        ]
+
+    ours, expected = read(metrics.exposition()), read(generate_latest(theirs))
+    assert ours[: len(expected)] == expected
+    assert len(expected) > 1000

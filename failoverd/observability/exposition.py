@@ -1,0 +1,83 @@
+"""All series in Prometheus' text format, as `prometheus_client.generate_latest` writes them.
+
+That one builds an object and a dictionary for each line: for a thousand clusters it takes eight
+seconds a scrape. A test compares the two, line by line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.utils import floatToGoString
+
+Family = Counter | Gauge | Histogram
+_FEW = {0.0: "0.0", 1.0: "1.0"}
+
+
+def exposition(families: Sequence[Family], others: CollectorRegistry) -> bytes:
+    """`others`: whatever is no family of ours, in a registry of its own."""
+    lines: list[str] = []
+    for family in families:
+        lines += _head(family)
+        lines += _histogram(family) if isinstance(family, Histogram) else _values(family)
+    lines.append("")
+    return "\n".join(lines).encode() + generate_latest(others)
+
+
+def _head(family: Family) -> tuple[str, str]:
+    name = _name(family)
+    said = family._documentation.replace("\\", r"\\").replace("\n", r"\n")  # noqa: SLF001
+    return f"# HELP {name} {said}", f"# TYPE {name} {family._type}"  # noqa: SLF001
+
+
+def _name(family: Family) -> str:
+    name: str = family._name  # noqa: SLF001
+    return f"{name}_total" if isinstance(family, Counter) else name
+
+
+def _children(family: Family) -> list[tuple[tuple[str, ...], Any]]:
+    """Each with the values of its labels."""
+    if not family._labelnames:  # noqa: SLF001
+        return [((), family)]
+    with family._lock:  # noqa: SLF001
+        return [(tuple(values), child) for values, child in family._metrics.items()]  # noqa: SLF001
+
+
+def _template(name: str, labels: Sequence[str]) -> str:
+    inner = ",".join(f'{label}="%s"' for label in labels)
+    return f"{name}{{{inner}}} " if inner else f"{name} "
+
+
+def _values(family: Family) -> Iterator[str]:
+    template = _template(_name(family), family._labelnames)  # noqa: SLF001
+    for values, child in _children(family):
+        yield template % _escaped(values) + _text(child._value.get())  # noqa: SLF001
+
+
+def _histogram(family: Histogram) -> Iterator[str]:
+    name, labels = _name(family), tuple(family._labelnames)  # noqa: SLF001
+    bounds = [_text(bound) for bound in family._upper_bounds]  # noqa: SLF001
+    bucket = _template(f"{name}_bucket", (*labels, "le"))
+    count, total = _template(f"{name}_count", labels), _template(f"{name}_sum", labels)
+    for values, child in _children(family):
+        escaped, below = _escaped(values), 0.0
+        for bound, one in zip(bounds, child._buckets, strict=True):  # noqa: SLF001
+            below += one.get()
+            yield bucket % (*escaped, bound) + _text(below)
+        yield count % escaped + _text(below)
+        yield total % escaped + _text(child._sum.get())  # noqa: SLF001
+
+
+def _text(value: float) -> str:
+    return _FEW.get(value) or str(floatToGoString(value))  # type: ignore[no-untyped-call]
+
+
+def _escaped(values: tuple[str, ...]) -> tuple[str, ...]:
+    together = "".join(values)
+    if "\\" in together or "\n" in together or '"' in together:
+        return tuple(
+            one.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"") for one in values
+        )
+    return values
