@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from failoverd.core.leadership import BEAT_S, Lease, Term, leaves_it, may_act, owner
+from failoverd.core.leadership import (
+    BEAT_S,
+    CannotWrite,
+    Lease,
+    Term,
+    cannot_decide,
+    leaves_it,
+    may_act,
+    owner,
+)
 from failoverd.core.model import SPOKE, ClusterView, DaemonReport, Instant, NodeName, NodeReport
 from failoverd.core.situation import Machine
 from failoverd.daemon import clock
@@ -95,6 +104,7 @@ class Candidacy:
         self._said_at = Instant(0.0)
         self._hurry = asyncio.Event()
         self._blind_since: Instant | None = None
+        self._cannot_write: CannotWrite | None = None
 
     # As a supervisor asks for it.
 
@@ -146,9 +156,18 @@ class Candidacy:
             self._hurry.set()
             why = str(failed) or f"no answer in {left_s:.1f} s"
             raise JournalFailed(f"etcd: {why}") from None
-        await self._journal.append(record)
+        await self._append_here(record)
         if not self.may_act():
             raise self._lost()
+
+    async def _append_here(self, record: Record) -> None:
+        try:
+            await self._journal.append(record)
+        except JournalFailed:
+            now, before = clock.monotonic(), self._cannot_write
+            self._cannot_write = CannotWrite(now if before is None else before.since, now)
+            raise
+        self._cannot_write = None
 
     async def _write(self, text: str, limit_s: float) -> None:
         holds = (self._leader_key, self._made_at)
@@ -206,8 +225,8 @@ class Candidacy:
                 await self._beat()
                 self._failing = ""
             except (EtcdFailed, JournalFailed, RecordError) as failed:
+                # What the others said last stands: unheard, they hold back whoever acts.
                 self._failing = str(failed)
-                self.others = {}
             doubted = self._look is not None and not self._look.heard
             try:
                 async with asyncio.timeout(IN_DOUBT_S if doubted else BEAT_S):
@@ -244,8 +263,9 @@ class Candidacy:
             self._follow(found.get(self._machine_key))
 
     def _leaves_it_to_others(self) -> bool:
-        others = self.others.values()
-        return leaves_it(self._blind_since, [o for o in others if o.heard], clock.monotonic())
+        others, now = self.others.values(), clock.monotonic()
+        blind = leaves_it(self._blind_since, [o for o in others if o.heard], now)
+        return blind or cannot_decide(self._cannot_write, len(others), now)
 
     async def _lead(self, leader: Kept, there: Kept | None) -> None:
         if self._offered and self._made_at == leader.created:
