@@ -104,9 +104,12 @@ package: .venv/ready ## wheel, source archive and Debian package, into dist/
 package-test: .venv/ready ## install them on a clean Debian 12, under a real systemd, and fail over (root)
 	$(BIN)/pytest -m 'lab and campaign' tests/lab/test_package.py
 
-audit: .venv/ready ## what the daemon imports, against the published advisories (needs their server)
-	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements-daemon.lock
+audit: .venv/ready ## what the daemon imports, against withdrawn releases and published advisories (needs their server)
+	@! $(BIN)/pip install --dry-run --ignore-installed --no-deps --require-hashes \
+	  -r requirements-daemon.lock 2>&1 | grep -i yanked
+	@$(PYTHON) -m venv .cache/audit
+	.cache/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	.cache/audit/bin/pip-audit --strict --require-hashes --disable-pip -r requirements-daemon.lock
 
 lock: ## pin what is tested
 	$(BIN)/pip install --quiet uv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -125,17 +126,42 @@ exec chroot root sh -ec "$1"
 """
 
 
-def test_what_the_page_says_for_other_systems_installs_the_service(tmp_path):
-    commands = block("install.md", "python3 -m venv /opt/failoverd", __file__)
-    after = "failoverd --version; getent group failoverd; systemd-analyze verify failoverd.service"
+def in_a_copy_of_this_machine(place, commands):
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-ec", IN_A_COPY_OF_THIS_MACHINE, tmp_path,
-         f"cd {CHECKOUT}\n{commands}{after}"],
+        ["unshare", "--mount", "sh", "-ec", IN_A_COPY_OF_THIS_MACHINE, place, commands],
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert f"failoverd, version {__version__}\nfailoverd:x:" in done.stdout
+    return done.stdout
+
+
+def test_what_the_page_says_for_other_systems_installs_the_service(tmp_path):
+    commands = block("install.md", "python3 -m venv /opt/failoverd", __file__)
+    after = "failoverd --version; getent group failoverd; systemd-analyze verify failoverd.service"
+    said = in_a_copy_of_this_machine(tmp_path, f"cd {CHECKOUT}\n{commands}{after}")
+    assert f"failoverd, version {__version__}\nfailoverd:x:" in said
     assert not Path("/opt/failoverd/bin").exists()
+
+
+def test_the_steps_of_the_containerfile_make_a_daemon_of_a_user_of_its_own(tmp_path):
+    """Without an engine, and over this machine's system in place of the image's."""
+    text = (CHECKOUT / "packaging/Containerfile").read_text().replace("\\\n", " ")
+    steps = [line.partition(" ")[::2] for line in text.splitlines() if line[:1].isupper()]
+    said = dict(steps)
+    assert set(said) == {
+        "FROM", "COPY", "RUN", "ENV", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL", "ENTRYPOINT", "CMD",
+    }  # fmt: skip
+    (entry,), (command,) = json.loads(said["ENTRYPOINT"]), json.loads(said["CMD"])
+    as_it = f"setpriv --reuid={said['USER']} --regid={said['USER']} --clear-groups"
+    lines = [f"mkdir /source; cp -r {CHECKOUT}/[!.]* /source"]
+    lines += [step for kind, step in steps if kind == "RUN"]
+    lines += [f"export {said['ENV']}", f"test -d {said['VOLUME']}"]
+    lines += [f"{as_it} test -w {said['VOLUME']}", f"{as_it} {entry} --version"]
+    lines += [f"{as_it} {entry} {command} 2>&1 || echo ended with $?"]
+    out = in_a_copy_of_this_machine(tmp_path, "\n".join(lines))
+    assert f"failoverd, version {__version__}\n" in out
+    assert "/etc/failoverd/config.yaml" in out
+    assert out.endswith("ended with 78\n")
 
 
 @pytest.mark.parametrize("installer", ["uv", "pipx"])

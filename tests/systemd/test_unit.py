@@ -64,6 +64,12 @@ def test_start_returns_when_it_is_ready_and_says_what_it_does(started):
 
 
 @pytest.mark.systemd
+def test_it_waits_for_the_network_and_the_clock(started):
+    assert {"network-online.target", "time-sync.target"} <= set(started.show("After").split())
+    assert "network-online.target" in started.show("Wants").split()
+
+
+@pytest.mark.systemd
 def test_secrets_that_are_roots_alone_are_read_at_the_paths_that_are_documented(started):
     details = json.dumps(_details_of_nodes(started))
     assert "Permission" not in details
@@ -87,6 +93,8 @@ def _details_of_nodes(machine):
 @pytest.mark.systemd
 def test_usr2_pauses_it_and_a_restart_keeps_that(started):
     started.run("systemctl", "kill", "--kill-whom=main", "-s", "USR2", "failoverd")
+    started.wait_for("StatusText", lambda text: "paused" in text)
+    started.run("systemctl", "restart", "failoverd")
     started.wait_for("StatusText", lambda text: "paused" in text)
     started.run("systemctl", "kill", "--kill-whom=main", "-s", "USR2", "failoverd")
     started.wait_for("StatusText", lambda text: "paused" not in text)
