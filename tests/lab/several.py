@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,10 +98,17 @@ class Several:
         return "\n".join(f"--- {one.name}\n{one.evidence()}" for one in self.monitors)
 
 
-def several(lab: Lab, *, standbys: int = 1, **sections: Any) -> Several:
+def several(
+    lab: Lab,
+    *,
+    standbys: int = 1,
+    prepare: Callable[[Monitor], None] | None = None,
+    **sections: Any,
+) -> Several:
     """All of them up, one leading, the others ready; the application writes.
 
-    With two standbys each commit is on one of them at least.
+    With two standbys each commit is on one of them at least. `prepare`: each monitor, before its
+    daemon is started.
     """
     servers = lab.pair() if standbys == 1 else lab.trio()
     if standbys > 1:
@@ -109,6 +116,8 @@ def several(lab: Lab, *, standbys: int = 1, **sections: Any) -> Several:
     members = store_of(lab)
     monitors = (lab.monitor, *(another(lab, n) for n in (2, 3)))
     for one in monitors:
+        if prepare is not None:
+            prepare(one)
         shared = {"leadership": leadership_of(one, members)}
         one.write_config(lab.servers, daemon=shared, **sections)
         one.start_daemon()

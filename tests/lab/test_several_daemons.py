@@ -42,6 +42,7 @@ def test_a_leader_that_is_killed_in_the_middle_of_a_failover_is_followed_by_one_
     (third,) = [one for one in w.others(leader) if one is not next_leader]
     w.wait(lambda: third.status()["primary"] == "pg2", 10, "the third one sees it")
     assert third.metric("failoverd_primary", node="pg2") == 1
+    assert [third.fetch(f"/primary/{node}")[0] for node in ("pg1", "pg2")] == [503, 200]
 
 
 def stopped_at(w, daemon, step):

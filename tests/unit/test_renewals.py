@@ -72,13 +72,13 @@ def armed_machine() -> Machine:
     return replace(machine, dead_man=arming)
 
 
-def renewals(host, machine):
+def renewals(host, machine, *, leads=True):
     address = SqlAddress(
         "192.0.2.11", 5432, "failoverd", "postgres", lambda: None, "disable", None, "test"
     )
     node = Node(PG1, host, address, {"port": "5432"})
     lost, told = [], []
-    one = Renewals({PG1: node}, lambda: machine, lambda: "us", lambda: True, lost.append,
+    one = Renewals({PG1: node}, lambda: machine, lambda: "us", lambda: leads, lost.append,
         lambda *one: told.append(one),
     )  # fmt: skip
     return one, lost, told
@@ -106,6 +106,20 @@ def test_a_renewal_claims_to_be_as_old_as_the_last_answer(host):
     assert int(host.asked[2]["expires"]) <= (host.uptime_s + 2) * 100
     assert {outcome for outcome, _ in told} == {Renewal.ACKNOWLEDGED}
     assert lost == []
+
+
+def test_who_does_not_lead_renews_nothing(host):
+    machine = armed_machine()
+    one, _, told = renewals(host, machine, leads=False)
+
+    async def a_while():
+        task = asyncio.create_task(one.run())
+        await asyncio.sleep(0.2)
+        task.cancel()
+
+    asyncio.run(a_while())
+    assert host.asked == []
+    assert told == []
 
 
 def test_what_is_sent_to_a_host_that_does_not_answer_prolongs_nothing(host):
