@@ -9,7 +9,7 @@ taken up under its own number, and whoever held it before is refused from then o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NewType
 
@@ -47,14 +47,14 @@ def may_act(lease: Lease | None, now: Instant) -> bool:
 
 
 BLIND_FOR_S = 5.0
-"""Then a daemon that reaches nothing leaves the leadership to one that reaches the primary."""
+"""Then a daemon that reaches nothing, or cannot journal, leaves the leadership to one that can."""
 
 
-def leaves_it(blind_since: Instant | None, hears: Sequence[DaemonReport], now: Instant) -> bool:
-    """`hears`: the others that reach the primary. Whoever is blind acts on nothing anyway."""
+def leaves_it(blind_since: Instant | None, others: Iterable[DaemonReport], now: Instant) -> bool:
+    """To one of the others, as it says itself just now. Whoever is blind acts on nothing anyway."""
     if blind_since is None or now - blind_since < BLIND_FOR_S:
         return False
-    return any(one.looked_at >= now - BLIND_FOR_S for one in hears)
+    return any(not one.blind and one.looked_at >= now - BLIND_FOR_S for one in others)
 
 
 WRITES_NOTHING_FOR_S = 3.0

@@ -263,6 +263,8 @@ class DaemonReport:
     """A new connection of its own was answered as PostgreSQL answers."""
     looked_at: Instant
     """By our clock, and rather too late than too early."""
+    blind: bool = False
+    """It reaches nothing at all, or cannot journal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ LOOK_LIMIT_S = 1.0
 APPEND_LIMIT_S = 2.0
 SAY_EVERY_S = 10.0
 """What nobody doubts is told again so often; a doubt of anybody's, after each look."""
+STANDS_BACK_S = 10.0
 LONGEST_NAME = 200
 IN_DOUBT_S = 0.25
 """Between two looks at what the others see, while the primary does not answer here."""
@@ -99,12 +100,13 @@ class Candidacy:
         self._asked_before_at = Instant(0.0)
         self._look: NodeReport | None = None
         self._has_looked = asyncio.Event()
-        self._said: tuple[str, bool, int] | None = None
-        """Whom it told of last, whether that one was heard, and by which lease."""
+        self._said: tuple[str, bool, bool, int] | None = None
+        """Whom it told of last, what of it, and by which lease."""
         self._said_at = Instant(0.0)
         self._hurry = asyncio.Event()
         self._blind_since: Instant | None = None
         self._cannot_write: CannotWrite | None = None
+        self._left_at: Instant | None = None
 
     # As a supervisor asks for it.
 
@@ -263,9 +265,13 @@ class Candidacy:
             self._follow(found.get(self._machine_key))
 
     def _leaves_it_to_others(self) -> bool:
+        """And does not stand for a while after that."""
         others, now = self.others.values(), clock.monotonic()
-        blind = leaves_it(self._blind_since, [o for o in others if o.heard], now)
-        return blind or cannot_decide(self._cannot_write, len(others), now)
+        blind = leaves_it(self._blind_since, others, now)
+        if blind or cannot_decide(self._cannot_write, len(others), now):
+            self._left_at = now
+        able = any(not one.blind for one in others)
+        return able and self._left_at is not None and now - self._left_at < STANDS_BACK_S
 
     async def _lead(self, leader: Kept, there: Kept | None) -> None:
         if self._offered and self._made_at == leader.created:
@@ -320,12 +326,14 @@ class Candidacy:
             if look is None or not lease or self._lease.failing:
                 continue
             heard, now = look.fresh.outcome in SPOKE, clock.monotonic()
-            news = (look.name, heard, lease)
-            doubted = not heard or not all(one.heard for one in self.others.values())
+            blind = self._blind_since is not None
+            news = (look.name, heard, blind, lease)
+            doubts = (one.blind or not one.heard for one in self.others.values())
+            doubted = blind or not heard or any(doubts)
             if news == self._said and not doubted and now - self._said_at < SAY_EVERY_S:
                 continue
             age_s = max(0.0, now - look.fresh.began_at)
-            said = {"name": self._named.name, "primary": look.name, "heard": heard}
+            said = {"name": self._named.name, "primary": look.name, "heard": heard, "blind": blind}
             text = json.dumps({**said, "age_s": round(age_s, 3)})
             key = f"{self._daemons}{self._journal.identity}"
             with contextlib.suppress(EtcdFailed):  # whoever looks at who leads says so
@@ -379,7 +387,11 @@ def _said(value: str, after: Instant) -> DaemonReport | None:
         said = json.loads(value)
         looked_at = Instant(after - max(0.0, float(said["age_s"])))
         return DaemonReport(
-            _shown(said["name"]), NodeName(str(said["primary"])), said["heard"] is True, looked_at
+            _shown(said["name"]),
+            NodeName(str(said["primary"])),
+            said["heard"] is True,
+            looked_at,
+            said["blind"] is True,
         )
     except (ValueError, TypeError, KeyError):
         return None

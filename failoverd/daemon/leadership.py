@@ -110,7 +110,7 @@ class Leadership(Protocol):
         ...
 
     def looked(self, primary: NodeReport, *, blind: bool) -> None:
-        """Tell the others. `blind`: from here nothing at all is reached."""
+        """Tell the others. `blind`: nothing is reached from here, or nothing can be journaled."""
         ...
 
     async def run(self, tell: Callable[[Turned], None]) -> None:

@@ -368,7 +368,7 @@ class Supervisor:
             # Whoever is back may have brought an address along.
             self._target_looks.hasten()
         if report.name == self.machine.memory.primary:
-            blind = self.machine.diagnosis is Diagnosis.BLIND and not failing
+            blind = self.machine.diagnosis is Diagnosis.BLIND
             self.leadership.looked(report, blind=blind)
         view = replace(view, journal_failing=failing, daemons=self.leadership.others)
         self._queue.put_nowait(Observed(view, self._target_looks.seen))

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.lab.host import UNPRIVILEGED_ID
+from tests.lab.monitor import STATE_DIR
 from tests.lab.server import DATA_DIR
 from tests.lab.several import LEASE_S, another, leadership_of, several, store_of
 
@@ -147,6 +149,23 @@ def test_a_leader_that_is_cut_from_every_database_host_hands_over_and_nothing_is
     assert not w.leads(leader)
     w.pg1.kill9_postmaster()
     w.wait_until_failed_over(next_leader)
+    w.nothing_is_lost()
+
+
+@pytest.mark.campaign
+def test_a_leader_whose_disk_is_full_hands_over_in_the_middle_of_a_crash(lab):
+    def small(monitor):
+        options = f"size=8m,mode=750,uid={UNPRIVILEGED_ID},gid={UNPRIVILEGED_ID}"
+        monitor.run(["mount", "-t", "tmpfs", "-o", options, "state", STATE_DIR])
+
+    w = several(lab, prepare=small)
+    leader = w.leader()
+    leader.run(["dd", "if=/dev/zero", f"of={STATE_DIR}/fill", "bs=4k"], check=False)
+    w.pg1.kill9_postmaster()
+    next_leader = w.leader(w.others(leader))
+    w.wait_until_failed_over(next_leader)
+    assert "the journal failed" in w.daemon_of(leader).log_text
+    assert leader.name not in w.fenced_by()
     w.nothing_is_lost()
 
 

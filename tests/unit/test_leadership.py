@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,13 +79,14 @@ def test_what_a_host_has_acted_for_never_goes_back(asks):
             assert (seen[0], parted(seen[1])[1]) >= (before[0], parted(before[1])[1])
 
 
-def test_who_reaches_nothing_leaves_it_to_one_that_reaches_the_primary_now():
-    hears = [DaemonReport("b", NodeName("pg1"), True, Instant(104.0))]
-    assert leaves_it(Instant(100.0), hears, Instant(105.0))
-    assert not leaves_it(Instant(101.0), hears, Instant(105.0))
-    assert not leaves_it(None, hears, Instant(105.0))
+def test_who_reaches_nothing_leaves_it_to_one_that_says_just_now_that_it_does():
+    able = [DaemonReport("b", NodeName("pg1"), False, Instant(104.0))]
+    assert leaves_it(Instant(100.0), able, Instant(105.0))
+    assert not leaves_it(Instant(101.0), able, Instant(105.0))
+    assert not leaves_it(None, able, Instant(105.0))
     assert not leaves_it(Instant(90.0), [], Instant(105.0))
-    assert not leaves_it(Instant(90.0), hears, Instant(110.0))  # it has not said so for a while
+    assert not leaves_it(Instant(90.0), able, Instant(110.0))  # it has not said so for a while
+    assert not leaves_it(Instant(90.0), [replace(able[0], blind=True)], Instant(105.0))
 
 
 def test_the_mark_of_a_frozen_standby_tells_the_holders_of_one_incident_apart():
