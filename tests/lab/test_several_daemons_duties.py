@@ -81,7 +81,7 @@ def test_a_switchover_whose_leader_is_killed_ends_with_one_primary_and_nothing_l
 def test_a_pause_that_one_leader_was_told_holds_for_the_next(lab):
     w = several(lab)
     leader = w.leader()
-    leader.failoverd("pause", "--yes")
+    leader.failoverd("pause")
     w.wait(lambda: all(one.status()["state"] == "paused" for one in w.monitors), 15, "all show it")
     w.daemon_of(leader).kill()
     next_leader = w.leader(w.others(leader))
@@ -89,6 +89,6 @@ def test_a_pause_that_one_leader_was_told_holds_for_the_next(lab):
     w.pg1.kill9_postmaster()
     w.wait(lambda: next_leader.status()["diagnosis"] == "crashed", 20, "it sees the crash")
     assert w.pg2.in_recovery
-    next_leader.failoverd("resume", "--yes")
+    next_leader.failoverd("resume")
     w.wait_until_failed_over(next_leader)
     w.nothing_is_lost()
