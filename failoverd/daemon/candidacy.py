@@ -7,7 +7,6 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from failoverd.core.leadership import (
     BEAT_S,
@@ -19,14 +18,15 @@ from failoverd.core.leadership import (
     may_act,
     owner,
 )
-from failoverd.core.model import SPOKE, ClusterView, DaemonReport, Instant, NodeName, NodeReport
+from failoverd.core.model import SPOKE, ClusterView, DaemonReport, Instant, NodeReport
 from failoverd.core.situation import Machine
 from failoverd.daemon import clock
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.leadership import Follows, Leads, NotLeading, Standing, Turned
 from failoverd.daemon.lease import LeaseKept
 from failoverd.daemon.terms import Held, Terms
-from failoverd.record.codec import VERSION, RecordError, dumps, loads
+from failoverd.daemon.told_in_etcd import Shared, read_named, read_said, read_shared
+from failoverd.record.codec import VERSION, RecordError, dumps
 from failoverd.record.record import Record
 from failoverd.transport.etcd import EtcdClient, EtcdFailed, Kept, Refused
 
@@ -35,7 +35,6 @@ APPEND_LIMIT_S = 2.0
 SAY_EVERY_S = 10.0
 """What nobody doubts is told again so often; a doubt of anybody's, after each look."""
 STANDS_BACK_S = 10.0
-LONGEST_NAME = 200
 IN_DOUBT_S = 0.25
 """Between two looks at what the others see, while the primary does not answer here."""
 
@@ -46,18 +45,6 @@ class Named:
 
     name: str
     address: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """The journal that is shared: the machine, and whose terms count for it."""
-
-    changed: int = 0
-    """The revision at which it was written last; 0: never."""
-    held: Held | None = None
-    """The group, and what its terms begin from."""
-    machine: Machine | None = None
-    text: str = ""
 
 
 class Candidacy:
@@ -82,7 +69,7 @@ class Candidacy:
         self._leader_key = f"{self._below}leader"
         self._machine_key = f"{self._below}machine"
         self._daemons = f"{self._below}daemons/"
-        self._shared = _Shared()
+        self._shared = Shared()
         self._made_at = 0
         """The revision at which the leader's key was made by this daemon; 0: it was not."""
         self._made_by = 0
@@ -250,13 +237,13 @@ class Candidacy:
                 await self._client.give_up(self._leader_key, leader.created, LOOK_LIMIT_S)
                 return
         elif leader is None and self._lease.id and not self._lease.failing:
-            _read(found.get(self._machine_key))  # who cannot read it stands back
+            read_shared(found.get(self._machine_key))  # who cannot read it stands back
             value = json.dumps({"name": self._named.name, "address": self._named.address})
             await self._client.claim(self._leader_key, value, self._lease.id, LOOK_LIMIT_S)
             # Nobody else writes from here on: what is read now is what the last holder left.
             found = await self._client.read(self._below, LOOK_LIMIT_S)
             leader = found.get(self._leader_key)
-        self._leader = _named(leader)
+        self._leader = read_named(leader)
         mine = leader is not None and leader.lease == self._lease.id != 0
         if mine and leader is not None:
             await self._lead(leader, found.get(self._machine_key))
@@ -277,7 +264,7 @@ class Candidacy:
         if self._offered and self._made_at == leader.created:
             return
         try:
-            self._shared = _read(there)
+            self._shared = read_shared(there)
         except RecordError:
             await self._client.give_up(self._leader_key, leader.created, LOOK_LIMIT_S)
             raise
@@ -292,7 +279,7 @@ class Candidacy:
     def _follow(self, there: Kept | None) -> None:
         self._stop()
         if there is not None and there.changed != self._shared.changed:
-            self._shared = _read(there)
+            self._shared = read_shared(there)
             self._tell(Follows(self._shared.machine))
 
     def _lost(self) -> NotLeading:
@@ -352,51 +339,8 @@ class Candidacy:
                 others[identity] = known
                 continue
             self._seen[identity] = kept.changed
-            report = _said(kept.value, self._asked_before_at)
+            report = read_said(kept.value, self._asked_before_at)
             if report is not None:
                 others[identity] = report
         self.others = others
         self._asked_before_at = asked_at
-
-
-def _read(there: Kept | None) -> _Shared:
-    """Raises RecordError where a newer version has written it, or somebody else."""
-    if there is None:
-        return _Shared()
-    try:
-        document = json.loads(there.value)
-        version, text = int(document["version"]), str(document["machine"])
-        held = Held(str(document["group"]), Term(int(document["terms_from"])))
-    except (ValueError, TypeError, KeyError) as error:
-        raise RecordError(f"the machine in etcd is not understood: {error!r}") from None
-    if version > VERSION:
-        raise RecordError("the machine in etcd is of a newer version of failoverd")
-    return _Shared(there.changed, held, loads(Machine, text), there.value)
-
-
-def _named(leader: Kept | None) -> tuple[str, str]:
-    try:
-        said: Any = json.loads(leader.value) if leader is not None else {}
-        return _shown(said.get("name", "")), _shown(said.get("address", ""))
-    except (ValueError, AttributeError):
-        return "", ""
-
-
-def _said(value: str, after: Instant) -> DaemonReport | None:
-    try:
-        said = json.loads(value)
-        looked_at = Instant(after - max(0.0, float(said["age_s"])))
-        return DaemonReport(
-            _shown(said["name"]),
-            NodeName(str(said["primary"])),
-            said["heard"] is True,
-            looked_at,
-            said["blind"] is True,
-        )
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def _shown(told: object) -> str:
-    """What another daemon calls itself, as people may see it."""
-    return "".join(one for one in str(told) if one.isprintable())[:LONGEST_NAME]
