@@ -27,6 +27,7 @@ COMMANDS = (
     ("status",), ("status", "--json"), ("history",), ("report", "1"), ("report", "1", "--json"),
     ("report", "1", "--svg"), ("check",), ("check", "--direct"), ("switchover", "--dry-run"),
     ("failover", "--dry-run"), ("schema",), ("reload",), ("pause",), ("resume",),
+    ("grants", "--password-file", "/etc/failoverd/password"),
 )  # fmt: skip
 
 
