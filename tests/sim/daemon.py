@@ -153,6 +153,7 @@ class Daemon:
 
     def take_up(self) -> None:
         self.world.tell(self.name, "takes up what was journaled")
+        self.restarts += self.journal is not None
         self.begin()
 
     def stands_down(self) -> None:

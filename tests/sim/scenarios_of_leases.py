@@ -55,11 +55,10 @@ def of_leases(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
             f"a lease, somebody was asked, stalled at {promotes.at}",
             plan(CRASH, promotes, promotes_in=3.0, seed=n, **WHOLE),
         )
-        slow = Fault(4.9, "slow link", "a standby", 30.0, 3)
-        away = Fault(at, "cut from etcd", "writer", 9.0, 1)
+        away = replace(promotes, kind="cut from etcd", lasts=12.0, number=1)
         yield (
-            f"a lease, a slow standby, the leader is cut off at {at}",
-            plan(CRASH, slow, away, seed=n, **WHOLE),
+            f"a lease, somebody was asked, the leader is cut off at {away.at}",
+            plan(CRASH, away, promotes_in=9.0, seed=n, **WHOLE),
         )
         cut = Fault(10.0, "isolated", "writer", 25.0, 0)
         wrong = Fault(round(9.0 + n * 0.7, 2), "cut from etcd", "writer", 9.0, 1)

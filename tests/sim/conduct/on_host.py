@@ -69,6 +69,7 @@ def act_on(
     )
     if not d.may_act:
         return Heard(Outcome.NOT_TRIED)
+    d.world.happened("acts", act)  # nobody asks any more, and hosts refuse besides
     return (yield from call(d.world, d.name, node, act, timeout_s))
 
 
