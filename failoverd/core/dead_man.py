@@ -28,6 +28,8 @@ HOLD_S = 60.0
 HOLD_MARGIN_S = 10.0
 FIRES_WITHIN_S = 3.0
 """Asking 1 s, killing 1 s, margin 1 s."""
+ASKS_BYTES_S = 1024.0
+"""WAL that its questions add to what applications write: five a second, of 100 to 200 bytes."""
 FIRED = "fired"
 """What a host says of it, once it has ended its server."""
 SHORTEST_TTL_S = 3.0

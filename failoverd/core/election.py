@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from failoverd.core.dead_man import ASKS_BYTES_S
 from failoverd.core.elected import Election
 from failoverd.core.fitness import fit
 from failoverd.core.memory import Memory
@@ -229,10 +230,12 @@ def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss
     if memory.primary_lsn_at is not None:
         until = _wrote_until(memory, memory.primary_lsn_at, proof)
         unseen_s = max(0.0, until - memory.primary_lsn_at)
-        last = Lsn(last.bytes + int(memory.peak_wal_rate * unseen_s))
+        asked = proof is not None and proof.kind is ProofKind.DEAD_MAN_EXPIRED
+        rate = memory.peak_wal_rate + (ASKS_BYTES_S if asked else 0.0)
+        last = Lsn(last.bytes + int(rate * unseen_s))
         since = (
             f"{unseen_s:.1f} s before it can have written last,"
-            f" at {memory.peak_wal_rate:.0f} bytes/s at most"
+            f" at {rate:.0f} bytes/s at most"
         )
     lost = max(0, last - position)
     sentence = f"at most about {lost} bytes (estimated: {memory.primary_lsn} was last seen {since})"

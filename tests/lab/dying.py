@@ -294,7 +294,8 @@ def in_order(s: Stage, procedure: Procedure, old: DatabaseHost, timeline: int) -
     assert len(set(account.timelines)) == len(account.timelines), "two primaries took writes"
     assert not (primary.data / "standby.signal").exists()
     for server in (primary, standby):
-        assert [f.name for f in server.data.glob("failoverd*")] == [], server.name
+        ours = [f.name for f in server.data.glob("failoverd*")]
+        assert ours == [], f"{server.name}: {ours}"
         left = [
             line for line in (server.data / "postgresql.auto.conf").read_text().splitlines()
             if "failoverd_frozen" in line or line == "primary_conninfo = ''"

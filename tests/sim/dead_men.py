@@ -85,7 +85,8 @@ class DeadMen:
                     f"{d.name} leaves a dead-man armed on {host.name}, and takes nothing over"
                 )
             counted = (a := renewed(m)) is not None and a.node == host.name
-            false = counted and (w is None or not watching or w.armed_for != armed_for(host))
+            lost = w is None or not watching or w.armed_for != armed_for(host)
+            false = counted and (lost or (a is not None and w is not None and w.name != a.name))
             if self._for(KNOWN_S, "counted", d, host, false):
                 self.fail(f"{d.name} counts on a dead-man of {host.name}, and none watches there")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from failoverd.core.policy import DeadManPolicy, Policy, TargetName, TargetPolicy
+from failoverd.core.policy import Choice, DeadManPolicy, Policy, TargetName, TargetPolicy
 from tests.sim.faults import Fault
 from tests.sim.simulation import Plan
 
@@ -23,13 +23,14 @@ CUT_FROM_ALL = replace(CUT, number=1)
 
 def of_ways(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
     yield from _isolated(plan, every)
+    yield from _hidden(plan, every)
     yield from _let_go(plan)
     yield from _led(plan, every)
 
 
 def _isolated(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
     for name, cut in (("with its applications", CUT), ("from everybody", CUT_FROM_ALL)):
-        yield f"cut off {name}, a dead-man", plan(cut, policy=ARMED, failovers=1)
+        yield f"cut off {name}, a dead-man", plan(cut, policy=ARMED, failovers=1, by=28.0)
         for ttl in (3.0, 12.0):
             policy = replace(ARMED, dead_man=DeadManPolicy(ttl))
             yield f"cut off {name}, a dead-man of {ttl:.0f} s", plan(cut, policy=policy)
@@ -68,6 +69,26 @@ def _isolated(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
         )
 
 
+def _hidden(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
+    """What was sent, what was heard, and who answered, where the one is not the other."""
+    long = replace(ARMED, dead_man=DeadManPolicy(12.0))
+    for n in range(0, 8, every):
+        slow = Fault(4.9, "slow link", "the first node", 4.9 + n * 0.1, 2 + n % 2)
+        yield f"cut off over a slow link {n}, a dead-man", plan(CUT, slow, policy=ARMED, seed=n)
+        dies = Fault(round(9.0 + n * 0.1, 2), "daemon dies", "writer", 0.8, 1)
+        yield (
+            f"cut off as the daemon starts again, a dead-man of 12 s {n}",
+            plan(replace(CUT, lasts=29.0), dies, policy=long, seed=n),
+        )
+        away = Fault(10.0, "cut from daemon", "writer", 25.0, 1)
+        deaf = Fault(10.0, "cut from standbys", "writer", round(3.2 + n * 0.15, 2))
+        late = [Fault(9.9, "slow acts", who, 25.0, 1) for who in ("a standby", "another standby")]
+        yield (
+            f"heard again while its standbys are frozen {n}, a dead-man",
+            plan(away, deaf, *late, policy=ARMED, seed=n),
+        )
+
+
 def _let_go(plan: Planned) -> Iterator[tuple[str, Plan]]:
     """What is no isolation and looks like it, and what is armed for nothing."""
     for kind, whom in (
@@ -75,6 +96,7 @@ def _let_go(plan: Planned) -> Iterator[tuple[str, Plan]]:
         ("clean stop", "writer"), ("disk full", "writer"), ("slots full", "writer"),
         ("power loss", "a standby"), ("half hang", "writer"), ("daemon stops", "writer"),
         ("daemon dies", "writer"), ("mode observe", "writer"), ("role broken", "writer"),
+        ("booted and left", "writer"),
     ):  # fmt: skip
         for n, lasts in enumerate((2.5, 9.0, 30.0)):
             yield (
@@ -92,7 +114,17 @@ def _let_go(plan: Planned) -> Iterator[tuple[str, Plan]]:
     yield "a pause, and a restart that takes long", plan(pause, later, policy=ARMED, failovers=0)
     stop = Fault(8.0, "daemon stops", "writer", 30.0)
     yield "the daemon is stopped, and a restart", plan(stop, later, policy=ARMED, failovers=0)
+    soon = Fault(10.0, "crash and restart", "writer", 0.1)
+    yield "restarted at once, a dead-man", plan(soon, policy=ARMED)
+    half = replace(ARMED, on_half_hung=Choice.FAILOVER, half_hung_after_s=6.0)
+    hung = Fault(10.0, "half hang", "writer", 25.0)
+    yield "half hung, and it goes on, a dead-man", plan(hung, policy=half)
     lost = [Fault(8.0, "power loss", who, 34.0) for who in ("a standby", "another standby")]
+    hangs = Fault(9.0, "hang", "writer", 30.0)
+    yield (
+        "nobody could take over from a hung primary, a dead-man",
+        plan(*lost, hangs, policy=ARMED, failovers=0),
+    )
     yield (
         "nobody could take over, and it is cut off",
         plan(*lost, replace(CUT, at=30.0), policy=ARMED, failovers=0),

@@ -66,6 +66,8 @@ class Plan:
     """How long a promotion takes from its request on; None: now so, now so."""
     failovers: int | None = None
     """How many there must be, where that is certain."""
+    by: float | None = None
+    """And by when."""
 
 
 def plan_of(seed: int) -> Plan:
@@ -199,6 +201,8 @@ class Simulation:
         for way in self.world.ways.values():
             self.kernel.spawn(writes_by(self.world, way, f"app {way.name}", plan.rate_s, end))
         self.kernel.at(self.over + 0.5, self._put_right)
+        if plan.by is not None:
+            self.kernel.at(plan.by, self._in_time)
         if plan.rebuilds:
             self.kernel.spawn(self._rebuilds())
 
@@ -234,6 +238,10 @@ class Simulation:
                     d.name, f"{name_of(before.state)} -> {name_of(after.state)}: {why[:160]}"
                 )
         self.invariants.daemon(d, due)  # type: ignore[arg-type]
+
+    def _in_time(self) -> None:
+        if self.invariants.failovers < (self.plan.failovers or 0):
+            self.invariants.fail(f"no failover by {self.plan.by} s, and one must be")
 
     # People who put things right.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from failoverd.core.dead_man import ASKS_BYTES_S
 from failoverd.core.election import Terms, elect, wal_loss
 from failoverd.core.memory import observe
 from failoverd.core.model import (
@@ -162,6 +163,18 @@ def test_a_primary_that_is_cut_off_from_us_is_counted_as_writing_until_it_is_fen
     loss = wal_loss(Lsn(HERE), memory, proof(fenced_at, kind=ProofKind.POWERED_OFF))
     unseen = fenced_at - memory.primary_lsn_at
     assert loss.lost_bytes == pytest.approx(1000 + 1000 * unseen, rel=0.01)
+
+
+def test_what_a_dead_man_asks_by_counts_as_written_too():
+    daemon = watching(TRIO).sees(healthy(HERE + 1000), cut_off(), cut_off())
+    for _ in range(4):
+        daemon.sees(gone(), cut_off(), cut_off())
+    memory, fenced_at = daemon.machine.memory, daemon.at + 5
+    unseen = fenced_at - memory.primary_lsn_at
+    of_others = wal_loss(Lsn(HERE), memory, proof(fenced_at, kind=ProofKind.POWERED_OFF))
+    with_it = wal_loss(Lsn(HERE), memory, proof(fenced_at, kind=ProofKind.DEAD_MAN_EXPIRED))
+    asked = with_it.lost_bytes - of_others.lost_bytes
+    assert asked == pytest.approx(ASKS_BYTES_S * unseen, rel=0.01)
 
 
 def test_what_is_seen_dead_on_its_host_has_written_nothing_since():
