@@ -233,10 +233,7 @@ def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss
         asked = proof is not None and proof.kind is ProofKind.DEAD_MAN_EXPIRED
         rate = memory.peak_wal_rate + (ASKS_BYTES_S if asked else 0.0)
         last = Lsn(last.bytes + int(rate * unseen_s))
-        since = (
-            f"{unseen_s:.1f} s before it can have written last,"
-            f" at {rate:.0f} bytes/s at most"
-        )
+        since = f"{unseen_s:.1f} s before it can have written last, at {rate:.0f} bytes/s at most"
     lost = max(0, last - position)
     sentence = f"at most about {lost} bytes (estimated: {memory.primary_lsn} was last seen {since})"
     return WalLoss(lost, False, sentence)

@@ -60,8 +60,8 @@ def forked(work: Callable[[], object], limit_s: float) -> object:
             raise TooLong
 
         try:
-            signal.signal(signal.SIGALRM, time_is_up)
-            signal.setitimer(signal.ITIMER_REAL, limit_s)
+            signal.signal(signal.SIGPROF, time_is_up)
+            signal.setitimer(signal.ITIMER_PROF, limit_s)
             with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
                 answer = work()
         except TooLong:
@@ -156,7 +156,9 @@ def main() -> int:
     parser.add_argument("--simulator", action="store_true")
     parser.add_argument("--explore", action="store_true")
     parser.add_argument("--unit", action="store_true", help="ask the unit tests, too")
-    parser.add_argument("--limit", type=float, default=300.0, help="seconds a defect and finder")
+    parser.add_argument(
+        "--limit", type=float, default=300.0, help="CPU seconds a defect and finder"
+    )
     options = parser.parse_args()
     chosen = [m for m in MUTATIONS if not options.only or m.name in options.only]
     for mutation in chosen:

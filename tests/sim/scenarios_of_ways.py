@@ -72,9 +72,10 @@ def _isolated(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
 def _hidden(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
     """What was sent, what was heard, and who answered, where the one is not the other."""
     long = replace(ARMED, dead_man=DeadManPolicy(12.0))
+    quick = replace(ARMED, dead_man=DeadManPolicy(3.0))
     for n in range(0, 8, every):
         slow = Fault(4.9, "slow link", "the first node", 4.9 + n * 0.1, 2 + n % 2)
-        yield f"cut off over a slow link {n}, a dead-man", plan(CUT, slow, policy=ARMED, seed=n)
+        yield f"cut off over a slow link {n}, a dead-man", plan(CUT, slow, policy=long, seed=n)
         dies = Fault(round(9.0 + n * 0.1, 2), "daemon dies", "writer", 0.8, 1)
         yield (
             f"cut off as the daemon starts again, a dead-man of 12 s {n}",
@@ -85,7 +86,7 @@ def _hidden(plan: Planned, every: int) -> Iterator[tuple[str, Plan]]:
         late = [Fault(9.9, "slow acts", who, 25.0, 1) for who in ("a standby", "another standby")]
         yield (
             f"heard again while its standbys are frozen {n}, a dead-man",
-            plan(away, deaf, *late, policy=ARMED, seed=n),
+            plan(away, deaf, *late, policy=quick, seed=n),
         )
 
 
@@ -116,6 +117,8 @@ def _let_go(plan: Planned) -> Iterator[tuple[str, Plan]]:
     yield "the daemon is stopped, and a restart", plan(stop, later, policy=ARMED, failovers=0)
     soon = Fault(10.0, "crash and restart", "writer", 0.1)
     yield "restarted at once, a dead-man", plan(soon, policy=ARMED)
+    booted = Fault(10.0, "booted and left", "writer", 1.2)
+    yield "booted, and left as it is, a dead-man", plan(booted, policy=ARMED)
     half = replace(ARMED, on_half_hung=Choice.FAILOVER, half_hung_after_s=6.0)
     hung = Fault(10.0, "half hang", "writer", 25.0)
     yield "half hung, and it goes on, a dead-man", plan(hung, policy=half)
