@@ -17,6 +17,7 @@ from failoverd.core.situation import Machine
 from failoverd.core.target import TargetReport
 from failoverd.core.writers import sole_writable
 from failoverd.daemon import clock
+from failoverd.daemon.coordination import seen_in_etcd
 from failoverd.daemon.nodes import nodes_of
 from failoverd.daemon.survey import Findings, survey_of
 from failoverd.daemon.targets import close_ways, ways_of
@@ -60,7 +61,9 @@ async def _document(name: str, configuration: Configuration) -> dict[str, Any]:
     reports = [report for target in targets if (report := target.result()) is not None]
     seen: dict[TargetName, TargetReport] = {report.name: report for report in reports}
     machine = replace(machine, targets_seen=seen)
-    survey = replace(survey_of(found, machine, clock.now(), policy, means), dead_man=None)
+    shared = await seen_in_etcd(configuration.daemon, name)
+    survey = survey_of(found, machine, clock.now(), policy, means)
+    survey = replace(survey, dead_man=None, shared=shared)
     return readiness_document(readiness(survey), survey.objectives, 0.0)
 
 

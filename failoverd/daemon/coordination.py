@@ -9,13 +9,18 @@ from failoverd.config.daemon import Daemon
 from failoverd.config.leadership import Leadership as Section
 from failoverd.config.leadership import tls_context
 from failoverd.config.secrets import SecretMissing, first_line
+from failoverd.core.model import Instant
+from failoverd.core.survey import Shared
 from failoverd.daemon.candidacy import Candidacy, Named
 from failoverd.daemon.journal import Journal
 from failoverd.daemon.journal_file import JournalFailed
 from failoverd.daemon.leadership import Alone, Leadership, Standing
 from failoverd.daemon.lease import LeaseKept
+from failoverd.daemon.told_in_etcd import read_named, read_said
 from failoverd.observability import log
-from failoverd.transport.etcd import Etcd, EtcdClient
+from failoverd.transport.etcd import Etcd, EtcdClient, EtcdFailed
+
+SEEN_WITHIN_S = 3.0
 
 
 class Coordination:
@@ -63,6 +68,29 @@ class Coordination:
         self._said[cluster] = key
         tell = log.logger().error if standing.failing else log.logger().info
         tell(f"leadership: {standing.sentence}", cluster=cluster)
+
+
+async def seen_in_etcd(settings: Daemon, cluster: str) -> Shared | None:
+    """Who leads and who is there, for whoever is no daemon; None where there is but one."""
+    section = settings.leadership
+    if section.kind == "none":
+        return None
+    below = f"{section.prefix}{cluster}/"
+    try:
+        client = EtcdClient(_etcd(section))
+        try:
+            found = await client.read(below, SEEN_WITHIN_S)
+        finally:
+            await client.close()
+    except (EtcdFailed, JournalFailed) as failed:
+        return Shared(leads=False, failing=str(failed))
+    leader, _ = read_named(found.get(f"{below}leader"))
+    said = [
+        read_said(kept.value, Instant(0.0))
+        for key, kept in found.items()
+        if key.startswith(f"{below}daemons/")
+    ]
+    return Shared(False, leader, "", tuple(sorted(one.name for one in said if one is not None)))
 
 
 def _etcd(section: Section) -> Etcd:

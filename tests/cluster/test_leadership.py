@@ -16,6 +16,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from failoverd.config.daemon import Daemon
+from failoverd.config.leadership import Leadership as Section
 from failoverd.core.events import Trigger
 from failoverd.core.incident import Entry, EntryKind
 from failoverd.core.leadership import parted
@@ -24,6 +26,7 @@ from failoverd.core.situation import Machine
 from failoverd.core.states import StateName
 from failoverd.daemon import clock
 from failoverd.daemon.candidacy import Candidacy, Named
+from failoverd.daemon.coordination import seen_in_etcd
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.leadership import Alone, Follows, Leads, NotLeading
 from failoverd.daemon.lease import LeaseKept
@@ -279,6 +282,10 @@ async def test_others_are_told_what_is_seen_of_the_primary(store, tmp_path):
         (said,) = b.candidacy.others.values()
         assert (said.name, said.primary, said.heard) == ("a", "pg1", True)
         assert now - 2.0 <= said.looked_at <= clock.monotonic()
+        shared = await seen_in_etcd(settings(store), "main")
+        assert shared is not None
+        assert shared.leader in ("a", "b")
+        assert shared.others == ("a",)
         silent = Look(Outcome.TIMED_OUT, now, now)
         a.candidacy.looked(NodeReport(NodeName("pg1"), 2, now, silent, silent), blind=False)
         await until(lambda: not next(iter(b.candidacy.others.values())).heard)
@@ -329,6 +336,19 @@ async def test_who_reaches_nothing_leaves_it_to_one_that_reaches_the_primary(sto
             blind.candidacy.looked(replace(pg1, held=silent, fresh=silent), blind=True)
             await asyncio.sleep(0.2)
         assert not blind.leads
+
+
+def settings(store):
+    section = Section(kind="etcd", endpoints=[store.url], prefix="/t/")
+    return Daemon(leadership=section)
+
+
+async def test_a_check_by_hand_tells_that_etcd_is_gone(store):
+    store.end()
+    shared = await seen_in_etcd(settings(store), "main")
+    assert shared is not None
+    assert store.url in shared.failing
+    assert await seen_in_etcd(Daemon(), "main") is None
 
 
 async def test_a_machine_of_a_newer_version_is_left_alone(store, tmp_path):
