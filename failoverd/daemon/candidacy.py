@@ -264,17 +264,23 @@ class Candidacy:
         if self._offered and self._made_at == leader.created:
             return
         try:
-            self._shared = read_shared(there)
-        except RecordError:
+            await self._take_over(leader, there)
+        except (RecordError, JournalFailed):
+            # Whoever cannot is in nobody's way.
+            self._made_at, self._left_at = 0, clock.monotonic()
             await self._client.give_up(self._leader_key, leader.created, LOOK_LIMIT_S)
             raise
+        if may_act(self._held(), clock.boottime()):
+            self._offered = True
+            self._tell(Leads(self._shared.machine))
+
+    async def _take_over(self, leader: Kept, there: Kept | None) -> None:
+        """The term is on disk before anything is done in it."""
+        self._shared = read_shared(there)
         known = self._terms.of(self._cluster)
         self._group = self._shared.held or known or Held(self._journal.identity, Term(0))
         self._made_at, self._made_by = leader.created, leader.lease
         await asyncio.to_thread(self._terms.keep, self._cluster, Held(self._group.group, self.term))
-        if may_act(self._held(), clock.boottime()):
-            self._offered = True
-            self._tell(Leads(self._shared.machine))
 
     def _follow(self, there: Kept | None) -> None:
         self._stop()

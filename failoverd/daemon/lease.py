@@ -8,7 +8,7 @@ import contextlib
 from failoverd.core.leadership import BEAT_S
 from failoverd.core.model import Instant
 from failoverd.daemon import clock
-from failoverd.transport.etcd import EtcdClient, EtcdFailed
+from failoverd.transport.etcd import LEASE_NOT_FOUND, EtcdClient, EtcdFailed
 
 RENEW_LIMIT_S = 2.0
 GIVE_BACK_LIMIT_S = 1.0
@@ -48,6 +48,8 @@ class LeaseKept:
                 self.id, left_s = granted.lease, granted.ttl_s
         except EtcdFailed as failed:
             self.failing = str(failed)
+            if LEASE_NOT_FOUND in self.failing:
+                self.id = 0
             return
         # A store that gives more than was asked for is not made use of: it may restart.
         self.renewed_at, self.ttl_s, self.failing = sent_at, min(left_s, self._asked_s), ""

@@ -338,6 +338,18 @@ async def test_who_reaches_nothing_leaves_it_to_one_that_reaches_the_primary(sto
         assert not blind.leads
 
 
+async def test_who_cannot_keep_its_term_on_disk_leaves_it_to_others(store, tmp_path):
+    async with members(store, tmp_path, "a", "b") as (a, b):
+        await until(lambda: a.leads or b.leads)
+        first, second = (a, b) if a.leads else (b, a)
+        (second.journal.directory / "terms.new").mkdir()  # so that it cannot be written
+        await first.die()
+        await until(lambda: "terms.json cannot be written" in second.candidacy.standing.sentence)
+        assert not second.leads
+        (second.journal.directory / "terms.new").rmdir()
+        await until(lambda: second.leads)
+
+
 def settings(store):
     section = Section(kind="etcd", endpoints=[store.url], prefix="/t/")
     return Daemon(leadership=section)
