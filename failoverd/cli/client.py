@@ -6,11 +6,12 @@ import http.client
 import json
 import os
 import socket
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from failoverd.config.verification import verifying
 
 DEFAULT_CONFIG = "/etc/failoverd/config.yaml"
 DEFAULT_SOCKET = "/run/failoverd/control.sock"
@@ -35,7 +36,7 @@ class Remote:
     def connection(self, timeout_s: float) -> http.client.HTTPSConnection:
         """Raises OSError where `ca_file` holds no authority."""
         parts = urlsplit(self.url)
-        tls = ssl.create_default_context(cafile=self.ca_file)
+        tls = verifying(self.ca_file)
         return http.client.HTTPSConnection(
             parts.hostname or "", parts.port, timeout=timeout_s, context=tls
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from failoverd.config.document import Place
 from failoverd.config.files import wrong_with
 from failoverd.config.section import Section
+from failoverd.config.verification import verifying
 from failoverd.config.words import AbsolutePath
 
 SHORTEST = 32
@@ -28,7 +29,7 @@ class Tls(Section):
 
 def context_of(tls: Tls) -> ssl.SSLContext:
     """Raises OSError (ssl.SSLError is one) where the files are not what they should be."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_ca_file)
+    context = verifying(tls.client_ca_file, ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.client_ca_file is not None:
         context.verify_mode = ssl.CERT_REQUIRED

@@ -15,6 +15,7 @@ from failoverd.config.document import Place
 from failoverd.config.files import wrong_with
 from failoverd.config.quantities import Span, duration, show_duration
 from failoverd.config.section import Section
+from failoverd.config.verification import verifying
 from failoverd.config.words import AbsolutePath, Line
 from failoverd.core.leadership import SHORTEST_TTL_S
 
@@ -81,7 +82,7 @@ def tls_context(section: Leadership) -> ssl.SSLContext | None:
     """None where no member is asked over TLS. Raises OSError, of which ssl.SSLError is one."""
     if not any(one.startswith("https://") for one in section.endpoints):
         return None
-    context = ssl.create_default_context(cafile=section.ca_file)
+    context = verifying(section.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if section.cert_file is not None:
         # The answer to a question for a passphrase: without one, OpenSSL would ask on the terminal.

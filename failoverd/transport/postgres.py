@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import asyncpg
 
+from failoverd.config.verification import verifying
 from failoverd.core.model import Instant, Look, Outcome, WallTime
 from failoverd.transport.certificate import ends_at
 from failoverd.transport.outcome import sql_outcome
@@ -42,7 +42,7 @@ class SqlAddress:
         """Asyncpg takes libpq's words but for the two that need a certificate store."""
         if self.sslmode not in ("verify-ca", "verify-full"):
             return self.sslmode
-        context = ssl.create_default_context(cafile=self.sslrootcert)
+        context = verifying(self.sslrootcert)
         context.check_hostname = self.sslmode == "verify-full"
         return context
 
