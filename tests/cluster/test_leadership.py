@@ -18,6 +18,7 @@ import pytest
 
 from failoverd.config.daemon import Daemon
 from failoverd.config.leadership import Leadership as Section
+from failoverd.config.verification import verifying
 from failoverd.core.events import Trigger
 from failoverd.core.incident import Entry, EntryKind
 from failoverd.core.leadership import parted
@@ -464,7 +465,7 @@ async def test_a_certificate_of_somebody_else_is_not_believed_and_one_that_is_wa
     expired = written(tmp_path, "expired", issue("store.example", authority, days_left=-1))
 
     def seen_with(root: Path, shown: Path | None = chain) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=root)
+        context = verifying(root)
         if shown is not None:
             context.load_cert_chain(shown)
         return context

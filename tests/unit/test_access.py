@@ -14,6 +14,7 @@ import pytest
 
 from failoverd.config.access import context_of
 from failoverd.config.load import load
+from failoverd.config.verification import verifying
 from failoverd.daemon import listening
 from failoverd.daemon.clock import monotonic
 from failoverd.daemon.control import tcp_application
@@ -58,7 +59,7 @@ class Listening:
     port: int
 
     def trust(self, root="authority", client=None):
-        context = ssl.create_default_context(cafile=self.folder / f"{root}.crt")
+        context = verifying(self.folder / f"{root}.crt")
         if client is not None:
             context.load_cert_chain(client)
         return context
