@@ -77,6 +77,13 @@ bench-salvage: .venv/ready ## what salvage costs by megabytes of lag, into docs/
 bench-switchover: .venv/ready ## how long nobody writes in a switchover, into docs/benchmarks.md (root)
 	$(BIN)/python -m bench.switchover --trials $(or $(TRIALS),3) --write docs/benchmarks.md
 
+.PHONY: bench-scale bench-scale-once
+bench-scale: .venv/ready ## what many clusters cost in one daemon, into docs/scale.md (LOADS=100@1s/10s,1000@5s/30s)
+	$(BIN)/python -m bench.scale $(if $(LOADS),--loads $(LOADS)) $(if $(NOTE),--note "$(NOTE)") --write docs/scale.md
+
+bench-scale-once: .venv/ready # that it works: one cluster and ten, nothing written
+	$(BIN)/python -m bench.scale --loads 1@1s,10@1s --seconds 10 --settle 5 --pairs 1
+
 bench-once: .venv/ready # that the benchmark itself works: one trial, nothing written (root)
 	$(BIN)/python -m bench.failover --trials 1 --faults crash
 

@@ -37,7 +37,7 @@ class Daemon(Section):
     """The journal and the incident reports; on a local disk."""
     control_socket: SocketPath = Path("/run/failoverd/control.sock")
     """The Unix socket that the command line talks to."""
-    ssh_connections: Annotated[int, Field(ge=1, le=100_000)] = 100
+    ssh_connections: Annotated[int, Field(ge=1, le=100_000)] = 400
     """How many SSH connections stay open while nobody uses them, of all clusters: beyond it the one
     that was not used for longest is closed. What needs one never waits for it."""
     log: Log = Log()

@@ -15,7 +15,7 @@ from failoverd.transport.postgres import Monotonic
 
 KEPT_S = 5.0
 """What was used within so long is not closed for another."""
-MOST = 100
+MOST = 400
 
 
 class Idle(Protocol):
