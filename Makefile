@@ -32,7 +32,8 @@ unit: .venv/ready ## the decisions alone, in seconds
 
 explore: .venv/ready ## every event in every state of a small world, and of two daemons over one
 	$(BIN)/pytest tests/explore -s
-	$(BIN)/python -m tests.explore.pair --faults $(or $(EXPLORE_FAULTS),1) --standbys $(or $(STANDBYS),2) --orders
+	$(BIN)/python -m tests.explore.pair --faults $(or $(EXPLORE_FAULTS),1) --standbys $(or $(STANDBYS),1) \
+	  --passes $(or $(PASSES),0) $(ORDERS)
 
 sim: .venv/ready ## every scenario, hundreds of seeds and a small world whole, in two minutes of virtual failovers
 	$(BIN)/python -m tests.sim.campaign --scenarios --explore --seeds $(or $(SEEDS),1000) --seconds $(or $(SECONDS_AT_MOST),100)

@@ -7,7 +7,9 @@ left. The space is cut by what is said here, and never by a sample:
   A daemon that lags by more than one look has stalled: a fault, taken from the budget as such.
 - What was asked for is answered before its daemon looks twice; what takes longer has failed, or its
   answer is lost, and that is a fault of the budget, too.
-- A depth: every order of that many events, from a healthy cluster on.
+- Passes: how often the turn goes from one daemon to the other (decision 80). With 0 either of them does
+  all that is done, beside one that looks; looks are nobody's turn.
+- Or a depth: every order of that many events, from a healthy cluster on.
 - An answer that nobody else can tell from its absence (settings read, nothing to redirect, nothing
   to salvage) comes at once.
 - Any `total` faults of any kinds, and any one order: which ones is part of the search.

@@ -176,7 +176,7 @@ ELECTION = of(
     ),
     (
         "rate-ignored",
-        "int(memory.peak_wal_rate * unseen_s)",
+        "int(rate * unseen_s)",
         "0",
         "What was written since the last look is not estimated.",
     ),

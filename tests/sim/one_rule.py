@@ -88,6 +88,13 @@ def _dead_or_not(plan: Planned) -> Iterator[tuple[str, Plan]]:
     away = Fault(6.64, "isolated", "writer", 4.6, 2)
     stalls = Fault(10.27, "daemon stalls", "writer", 2.4)
     yield "a link heals while a fence looks at the host", plan(away, stalls, seed=26)
+    full = Fault(5.0, "disk full", "writer", 20.0)
+    forgets = Fault(9.0, "journal lost", "writer", 1.0)
+    gives_up = _policy(on_unwritable=Choice.FAILOVER)
+    yield (
+        "never seen to write by a daemon that has forgotten it",
+        plan(replace(full, at=8.5), forgets, policy=gives_up, failovers=0),
+    )
     wait = _policy(on_half_hung=Choice.WAIT)
     yield "half hung", plan(Fault(5.0, "half hang", "writer", 15.0), policy=wait, failovers=0)
 
