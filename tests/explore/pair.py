@@ -7,8 +7,8 @@ left. The space is cut by what is said here, and never by a sample:
   A daemon that lags by more than one look has stalled: a fault, taken from the budget as such.
 - What was asked for is answered before its daemon looks twice; what takes longer has failed, or its
   answer is lost, and that is a fault of the budget, too.
-- Passes: how often the turn goes from one daemon to the other (decision 80). With 0 either of them does
-  all that is done, beside one that looks; looks are nobody's turn.
+- Passes: how often the turn goes from one daemon to the other (decision 80). With 0 one of them
+  does all that is done, beside one that looks; looks are nobody's turn.
 - Or a depth: every order of that many events, from a healthy cluster on.
 - An answer that nobody else can tell from its absence (settings read, nothing to redirect, nothing
   to salvage) comes at once.
@@ -36,6 +36,8 @@ from tests.explore.world import World, policy_of
 PATIENCE_S = 1.0
 PRIVATE = (ReadSettings, Redirect, Equip)
 LOOKS = ("seen", "31 s")
+EVERY = 1_000
+"""Passes: nothing is cut by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Pair:
     """Faults that may still come."""
     turn: str = ""
     """Whose turn it is: the one that was answered, ordered or killed last."""
-    passes: int = 1_000
+    passes: int = EVERY
     """How often the turn may still pass to the other one."""
 
 
@@ -105,6 +107,8 @@ def moves(pair: Pair, policy: Policy) -> Iterator[tuple[str, Pair]]:
 
 def _passed(pair: Pair, name: str) -> Pair | None:
     """The turn is its, if it was the other one's and may pass once more."""
+    if pair.passes >= EVERY:
+        return pair
     if pair.turn in ("", name):
         return replace(pair, turn=name)
     return replace(pair, turn=name, passes=pair.passes - 1) if pair.passes else None
@@ -179,7 +183,7 @@ def explore(
     standbys: int = 2,
     agent: bool = False,
     deep: int = 1_000,
-    passes: int = 1_000,
+    passes: int = EVERY,
     seconds: float = 1e9,
 ) -> Found:
     found, began = Found(), perf_counter()
@@ -238,7 +242,7 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=1)
     parser.add_argument("--standbys", type=int, default=1)
     parser.add_argument("--orders", action="store_true")
-    parser.add_argument("--passes", type=int, default=1_000, help="of the turn")
+    parser.add_argument("--passes", type=int, default=EVERY, help="of the turn")
     parser.add_argument("--deep", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=1e9)
     options = parser.parse_args()
