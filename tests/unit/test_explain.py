@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -90,7 +91,7 @@ async def test_no_act_waits_for_what_it_was_decided_on(tmp_path, monkeypatch):
     journal = Journal.open(tmp_path)
     for record in decisions():
         await journal.append(record)
-        with sqlite3.connect(tmp_path / "journal.sqlite3") as db:
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as db, db:
             assert db.execute("SELECT count(*) FROM bases").fetchone() == (0,)
     assert all(record.basis is not None for record in journal.decided("main", 1))
     journal.close()
@@ -99,7 +100,7 @@ async def test_no_act_waits_for_what_it_was_decided_on(tmp_path, monkeypatch):
 async def test_a_journal_of_the_version_before_goes_on_and_explains_what_comes(tmp_path):
     steps = list(decisions())
     (await kept(tmp_path, (replace(one, basis=None) for one in steps[:4]))).close()
-    with sqlite3.connect(tmp_path / "journal.sqlite3") as db:
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as db, db:
         db.executescript("DROP TABLE bases; DROP TABLE policies; PRAGMA user_version = 1")
     journal = await kept(tmp_path, steps[4:])
     found = journal.decided("main", 1)
@@ -110,7 +111,7 @@ async def test_a_journal_of_the_version_before_goes_on_and_explains_what_comes(t
 
 
 async def test_a_policy_is_kept_once(journal):
-    with sqlite3.connect(journal.path) as db:
+    with closing(sqlite3.connect(journal.path)) as db, db:
         assert db.execute("SELECT count(*) FROM policies").fetchone() == (1,)
 
 
