@@ -86,7 +86,7 @@ def test_readiness_and_the_worst_outage_are_in_status_and_metrics(running):
     assert "readiness: warn: " in shown and "fail: " not in shown
     assert "worst case of an outage: crash " in shown and "host_lost not covered" in shown
     served = running.daemon.get("/metrics")
-    assert 'failoverd_ready_check{check="streaming",cluster="demo"} 1.0' in served
+    assert 'failoverd_ready_check{cluster="demo",check="streaming"} 1.0' in served
     assert (
         'failoverd_recovery_time_objective_seconds{cluster="demo",fault="isolated"} +Inf' in served
     )
