@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from failoverd.core.dead_man import Arming, Phase
+from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.divergence import Counted
 from failoverd.core.events import Now
 from failoverd.core.model import ClusterView, Instant
@@ -14,7 +15,6 @@ from failoverd.core.states import (
     Confirming,
     Electing,
     Fencing,
-    Paused,
     Promoting,
     Reverting,
     Salvaging,
@@ -22,7 +22,6 @@ from failoverd.core.states import (
     Starting,
     State,
     Suspect,
-    Watching,
 )
 
 
@@ -141,20 +140,29 @@ def _with_times_of_ours(state: State, since: Instant) -> State:
 
 
 def _unseen_since(m: Machine, now: Instant, ago_s: float | None) -> Instant | None:
-    """When the primary's position was known last, where it went on writing unseen since.
+    """When the primary's position was known last, where it may have gone on writing unseen since.
 
-    None where it was in doubt already: it is told as it was then. Of the two clocks the one that
-    says longer is believed: the wall clock may have been set back, the other begins with each boot.
+    None where it was seen dead: it is told as it was then. Of the two clocks the one that says
+    longer is believed: the wall clock may have been set back, the other begins with each boot.
     """
     seen_at = m.memory.primary_lsn_at
-    well = (Watching, Paused, Settling, Starting)
-    if seen_at is None or not isinstance(m.state, well):
-        return None
-    if isinstance(m.state, Starting) and m.state.resuming:
+    if seen_at is None or _diagnosed(m) in SEEN_DEAD:
         return None
     by_boot = [seen_at] if seen_at <= now else []
     by_wall = [] if ago_s is None else [Instant(now - ago_s - max(0.0, m.entered_at - seen_at))]
     return min([*by_boot, *by_wall], default=None)
+
+
+SEEN_DEAD = frozenset({Diagnosis.CRASHED, Diagnosis.STOPPED})
+
+
+def _diagnosed(m: Machine) -> Diagnosis | None:
+    """What the primary was when it was last doubted. Cut off from us it may write on."""
+    match m.state:
+        case Suspect(diagnosis=diagnosis) | Blocked(diagnosis=diagnosis, returns_to=None):
+            return diagnosis
+        case _:
+            return None if m.incident is None else m.incident.diagnosis
 
 
 def _asked_again(m: Machine) -> Arming | None:

@@ -53,6 +53,11 @@ def test_a_disk_that_was_freed_is_not_held_against_the_primary():
     assert run(652).broken == ""
 
 
+def test_what_a_primary_wrote_on_while_a_killed_daemon_was_away_counts_as_lost():
+    """Cut off with its applications, until it was turned off: 0 bytes were told."""
+    assert run(1263).broken == ""
+
+
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
     broken = [f"{n}: {found}" for n, p in scenarios(8) if (found := run_plan(p).broken)]
     assert broken == []

@@ -13,6 +13,7 @@ from failoverd.core.effects import (
     Redirect,
     Salvage,
 )
+from failoverd.core.election import wal_loss
 from failoverd.core.events import (
     Confirmed,
     EffectFailed,
@@ -39,6 +40,7 @@ from failoverd.core.states import (
     Watching,
 )
 from failoverd.core.wal_answers import LossMeasured, NotSalvaged, Salvaged
+from tests.unit.scenes import QUIET
 from tests.unit.vocabulary import (
     HERE,
     PAIR,
@@ -414,3 +416,18 @@ def test_a_daemon_killed_while_the_primary_was_in_doubt_goes_by_what_it_had_seen
     daemon = watching(replace(PAIR, salvage=False)).sees(dead(), cut_off())
     daemon.machine = restored(daemon.machine, Instant(daemon.at))
     assert isinstance(dies(daemon).state, Fencing)
+
+
+def test_what_a_primary_that_was_cut_off_wrote_while_the_daemon_was_killed_counts_as_lost():
+    """Its applications may have reached it until it was turned off."""
+    daemon = Daemon(replace(PAIR, salvage=False))
+    for second in range(4):
+        daemon.sees(healthy(HERE + second * MEGABYTE), streaming())
+    while not isinstance(daemon.state, Fencing):
+        daemon.sees(gone(), QUIET)
+    daemon.at += 10
+    daemon.machine = restored(daemon.machine, Instant(daemon.at), 10.0)
+    last, off = HERE + 3 * MEGABYTE, proof(daemon.at, kind=ProofKind.POWERED_OFF)
+    loss = wal_loss(Lsn(last), daemon.machine.memory, off)
+    assert loss.lost_bytes >= 10 * MEGABYTE
+    assert not loss.proven
