@@ -79,6 +79,7 @@ def run(path: Path) -> int:
 
 def _leave_alone_what_stays() -> None:
     """What is there by now stays: to look through it for garbage again and again delays polls."""
+    gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE)
     gc.enable()

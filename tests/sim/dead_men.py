@@ -34,7 +34,7 @@ class DeadMen:
     stood_still: dict[NodeName, float] = field(default_factory=dict[NodeName, float])
     awake: dict[NodeName, float] = field(default_factory=dict[NodeName, float])
 
-    def expired(self, d: Daemon, server: Server, *, excused: bool) -> None:
+    def counted_as_expired(self, d: Daemon, server: Server, *, excused: bool) -> None:
         """At the moment of the proof nothing may be committed there any more."""
         if self.world.now - self.stood_still.get(server.name, -9.0) < FIRES_AWAKE_S:
             # What it does between waking and firing is a known limit (docs/fencing.md).

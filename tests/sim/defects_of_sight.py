@@ -21,8 +21,8 @@ MEMORY = of(
     ),
     (
         "refusal-is-death",
-        "    if primary.heard:\n        return replace(memory, failed_rounds=0",
-        "    if primary.held.ok:\n        return replace(memory, failed_rounds=0",
+        "    if primary.heard:\n        return replace(\n            memory,\n            last_alive_at",
+        "    if primary.held.ok:\n        return replace(\n            memory,\n            last_alive_at",
         "A refusal (too many connections, starting up) counts as a failed round.",
     ),
     (
@@ -45,8 +45,8 @@ MEMORY = of(
     ),
     (
         "hosts-epoch-forgotten",
-        "highest_epoch=max(memory.highest_epoch, facts.epoch)",
-        "highest_epoch=memory.highest_epoch",
+        "    if facts.epoch > memory.highest_epoch:",
+        "    if False:",
         "The epochs that hosts have seen are not regarded.",
     ),
     (

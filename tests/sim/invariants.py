@@ -149,7 +149,7 @@ class Invariants:
         """Of dead-men and of the applications' ways."""
         match what, about:
             case "expired", (Server() as server, Daemon() as d):
-                self.dead_men.expired(d, server, excused=self._not_ours(server))
+                self.dead_men.counted_as_expired(d, server, excused=self._not_ours(server))
             case "fired", (Host() as host, Watcher() as watcher):
                 self.dead_men.fires(host, watcher)
             case "acts", Act() as act:

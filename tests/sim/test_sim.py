@@ -159,7 +159,7 @@ RULES_ITS_OWN = {"_stop", "_agent", "_promoted", "_unlike"}
 def test_the_simulator_decides_nothing_itself():
     """No diagnosis, election, proof or guard of the core is written a second time here."""
     found = []
-    for file in sorted(HERE.glob("*.py")):
+    for file in sorted(HERE.rglob("*.py")):
         if file.name.startswith("test_"):
             continue
         for node in ast.walk(ast.parse(file.read_text())):

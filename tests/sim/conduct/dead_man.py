@@ -94,7 +94,7 @@ def _reason(heard: Heard, otherwise: str) -> str:
 NoProof = tuple[str, str]
 
 
-def expired(d: Daemon, effect: Fence) -> Steps:
+def expiry(d: Daemon, effect: Fence) -> Steps:
     """A proof of kind `dead_man_expired`, waited for; or why there is none."""
     node = effect.node
     if effect.mode is not StopMode.FAST and (yield from serves(d, node)):

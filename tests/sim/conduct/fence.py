@@ -19,7 +19,7 @@ from failoverd.core.model import (
 )
 from tests.sim.act import ALIVE, FOREIGN_GUARD, WRONG_CLUSTER, Act
 from tests.sim.act import STALE_EPOCH as EXIT_STALE_EPOCH
-from tests.sim.conduct.dead_man import VOID, expired
+from tests.sim.conduct.dead_man import VOID, expiry
 from tests.sim.conduct.on_host import act_on, just_seen, look_at, serves
 from tests.sim.kernel import Steps
 from tests.sim.reach import Heard, connect_outcome, with_seen_at
@@ -193,4 +193,4 @@ def _agent(d: Daemon, effect: Fence) -> Steps:
     return FenceProof(ProofKind.POWERED_OFF, node, effect.epoch, proved, unknown, None, said)
 
 
-RUNGS = {"stop": _stop, "agent": _agent, "dead_man": expired}
+RUNGS = {"stop": _stop, "agent": _agent, "dead_man": expiry}
