@@ -57,26 +57,6 @@ def leaves_it(blind_since: Instant | None, others: Iterable[DaemonReport], now: 
     return any(not one.blind and one.looked_at >= now - BLIND_FOR_S for one in others)
 
 
-WRITES_NOTHING_FOR_S = 3.0
-WRITES_AGAIN_AFTER_S = 60.0
-"""It is asked for again, where nobody else is there: its disk may have been freed."""
-
-
-@dataclass(frozen=True, slots=True)
-class CannotWrite:
-    """Its own journal takes nothing; without one it decides nothing, also while it leads."""
-
-    since: Instant
-    last: Instant
-
-
-def cannot_decide(journal: CannotWrite | None, others: int, now: Instant) -> bool:
-    """It leaves the leadership to one of the others, as many as there are, and waits."""
-    if journal is None or not others or now - journal.last > WRITES_AGAIN_AFTER_S:
-        return False
-    return journal.last - journal.since >= WRITES_NOTHING_FOR_S
-
-
 def owner(group: str, term: Term) -> str:
     """What a daemon calls itself on the hosts.
 

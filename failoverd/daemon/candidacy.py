@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 
 from failoverd.core.leadership import (
     BEAT_S,
-    CannotWrite,
     Lease,
     Term,
-    cannot_decide,
     leaves_it,
     may_act,
     owner,
@@ -92,7 +90,6 @@ class Candidacy:
         self._said_at = Instant(0.0)
         self._hurry = asyncio.Event()
         self._blind_since: Instant | None = None
-        self._cannot_write: CannotWrite | None = None
         self._left_at: Instant | None = None
 
     # As a supervisor asks for it.
@@ -145,18 +142,9 @@ class Candidacy:
             self._hurry.set()
             why = str(failed) or f"no answer in {left_s:.1f} s"
             raise JournalFailed(f"etcd: {why}") from None
-        await self._append_here(record)
+        await self._journal.append(record)
         if not self.may_act():
             raise self._lost()
-
-    async def _append_here(self, record: Record) -> None:
-        try:
-            await self._journal.append(record)
-        except JournalFailed:
-            now, before = clock.monotonic(), self._cannot_write
-            self._cannot_write = CannotWrite(now if before is None else before.since, now)
-            raise
-        self._cannot_write = None
 
     async def _write(self, text: str, limit_s: float) -> None:
         holds = (self._leader_key, self._made_at)
@@ -254,8 +242,7 @@ class Candidacy:
     def _leaves_it_to_others(self) -> bool:
         """And does not stand for a while after that."""
         others, now = self.others.values(), clock.monotonic()
-        blind = leaves_it(self._blind_since, others, now)
-        if blind or cannot_decide(self._cannot_write, len(others), now):
+        if leaves_it(self._blind_since, others, now):
             self._left_at = now
         able = any(not one.blind for one in others)
         return able and self._left_at is not None and now - self._left_at < STANDS_BACK_S

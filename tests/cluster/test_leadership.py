@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import signal
 import socket
-import sqlite3
 import ssl
 import subprocess
 import time
@@ -305,24 +304,6 @@ async def test_what_the_others_said_stands_while_etcd_does_not_answer(store, tmp
         store.process.send_signal(signal.SIGSTOP)
         await until(lambda: b.candidacy.standing.failing)
         assert [one.heard for one in b.candidacy.others.values()] == [True]
-
-
-async def test_who_cannot_write_its_own_journal_leaves_it_to_one_that_can(store, tmp_path):
-    async with members(store, tmp_path, "a", "b") as (a, b):
-        await until(lambda: a.leads or b.leads)
-        full, other = (a, b) if a.leads else (b, a)
-        now = clock.monotonic()
-        look = Look(Outcome.OK, now, now)
-        other.candidacy.looked(NodeReport(NodeName("pg1"), 1, now, look, look), blind=False)
-        await until(lambda: full.candidacy.others)
-        with contextlib.closing(sqlite3.connect(full.journal.path)) as broken:
-            broken.execute("drop table records")
-        while full.leads:
-            with pytest.raises((JournalFailed, NotLeading)):
-                await full.candidacy.append(record(1))
-            await asyncio.sleep(0.1)
-        await until(lambda: other.leads)
-        await other.candidacy.append(record(2))
 
 
 async def test_who_reaches_nothing_leaves_it_to_one_that_reaches_the_primary(store, tmp_path):

@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from failoverd.core.leadership import (
     ACTS_EXPIRE_S,
     SHORTEST_TTL_S,
-    CannotWrite,
     Lease,
     Term,
     admits,
-    cannot_decide,
     frozen_slot,
     leaves_it,
     may_act,
@@ -93,12 +91,3 @@ def test_the_mark_of_a_frozen_standby_tells_the_holders_of_one_incident_apart():
     assert frozen_slot(Epoch(4), A) == "failoverd_frozen_4_7"
     assert frozen_slot(Epoch(4), B) == "failoverd_frozen_4_9"
     assert frozen_slot(Epoch(4), LONER) == "failoverd_frozen_4"
-
-
-def test_who_cannot_write_decides_nothing_and_leaves_it_to_another_for_a_minute():
-    failing = CannotWrite(since=Instant(100.0), last=Instant(103.0))
-    assert cannot_decide(failing, 1, Instant(103.1))
-    assert not cannot_decide(failing, 0, Instant(103.1))
-    assert not cannot_decide(CannotWrite(Instant(100.0), Instant(102.9)), 1, Instant(103.0))
-    assert not cannot_decide(failing, 1, Instant(163.1))
-    assert not cannot_decide(None, 1, Instant(103.1))
