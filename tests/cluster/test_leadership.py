@@ -346,11 +346,11 @@ async def test_a_check_by_hand_tells_that_etcd_is_gone(store):
 
 
 async def test_a_machine_of_a_newer_version_is_left_alone(store, tmp_path):
+    client = EtcdClient(Etcd((store.url,)))
+    text = '{"version": 999, "group": "g", "terms_from": 0, "machine": "{}"}'
+    await client.put("/t/main/machine", text, 0, 5.0)
+    await client.close()
     async with members(store, tmp_path, "a") as (a,):
-        client = EtcdClient(Etcd((store.url,)))
-        text = '{"version": 999, "group": "g", "terms_from": 0, "machine": "{}"}'
-        await client.put("/t/main/machine", text, 0, 5.0)
-        await client.close()
         await until(lambda: "newer version" in a.candidacy.standing.sentence)
         assert not a.leads
         await asyncio.sleep(1.5)
