@@ -21,6 +21,7 @@ from failoverd.core.situation import Machine
 from failoverd.core.survey import Shared
 from failoverd.daemon import clock
 from failoverd.daemon.leadership import Leadership, Standing
+from failoverd.daemon.out_of_memory import is_out_of_memory
 from failoverd.daemon.pace import Pace
 from failoverd.daemon.survey import Findings, survey_of
 from failoverd.effect.world import Node
@@ -79,11 +80,16 @@ class Preflight:
         self.judged_at: Instant | None = None
 
     async def run(self) -> None:
-        """Until cancelled. A check that breaks must not end the watch beside it."""
+        """Until cancelled. A check that breaks must not end the watch beside it.
+
+        Raises MemoryError: without memory nothing is watched, and a new start has some again.
+        """
         while True:
             try:
                 await self._round()
-            except Exception as error:  # noqa: BLE001 - a bug of ours, said, and no more than that
+            except Exception as error:  # a bug of ours: said, and no more than that
+                if is_out_of_memory(error):
+                    raise
                 self._failed(error)
                 await asyncio.sleep(AGAIN_AFTER_FAULT_S)
 

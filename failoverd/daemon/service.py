@@ -25,6 +25,7 @@ from failoverd.daemon.fleet import Fleet
 from failoverd.daemon.journal import Journal
 from failoverd.daemon.journal_file import JournalError
 from failoverd.daemon.listening import listen, runner_of
+from failoverd.daemon.out_of_memory import ends_at_once
 from failoverd.observability import log
 from failoverd.observability.limits import limited
 from failoverd.observability.metrics import Metrics
@@ -67,7 +68,7 @@ def run(path: Path) -> int:
     try:
         fleet = Fleet(configuration, path, journal, Metrics())
         _leave_alone_what_stays()
-        asyncio.run(Service(fleet, configuration.daemon).run())
+        asyncio.run(ends_at_once(Service(fleet, configuration.daemon).run()))
     except JournalError as error:
         log.logger().error(str(error))
         return 1

@@ -44,9 +44,9 @@ class Machine:
     def show(self, name: str) -> str:
         return self.run("systemctl", "show", "failoverd", "-p", name, "--value").stdout.strip()
 
-    def wait_for(self, name: str, accepted: Callable[[str], bool]) -> str:
+    def wait_for(self, name: str, accepted: Callable[[str], bool], within_s: float = 30.0) -> str:
         """The property of the unit, once it is accepted."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + within_s
         while not accepted(value := self.show(name)):
             assert time.monotonic() < deadline, f"{name} is {value!r}\n{self.journal()}"
             time.sleep(0.1)
