@@ -173,7 +173,8 @@ async def test_a_segment_that_ends_with_the_last_record(ground, room, running):
 
 
 async def test_wal_that_ends_at_the_end_of_a_page(ground, room, running):
-    s = scene(ground, room, running)
+    # The background writer logs what runs, now and then, and behind whatever has ended.
+    s = scene(ground, room, running, bgwriter_delay="10s")
     hold_back(s.standby)
     write(s.primary)
     end_at_page(s.primary)
