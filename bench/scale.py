@@ -391,8 +391,6 @@ def measured(g: Ground, load: Load, given: argparse.Namespace) -> Cost:
             beside = d.over(15, lambda: fails(g.victim))
             victim = json.loads(d.get("/api/v1/clusters/victim"))
             print(f"the one that hung: {victim['sentence']}", flush=True)
-    if load.clusters > 1:
-        mend(g.victim)
     return Cost(load, begun_s, calm, beside, rss_mb, descriptors)
 
 
@@ -478,7 +476,9 @@ def main() -> None:
     rows = [HEAD]
     print(HEAD, flush=True)
     with ground(given.pairs, most // given.pairs * 2 + 100) as g:
-        for load in loads:
+        for before, load in zip([None, *loads], loads, strict=False):
+            if before is not None and before.clusters > 1:
+                mend(g.victim)
             rows.append(measured(g, load, given).row())
             print(rows[-1], flush=True)
             if given.write is not None:
