@@ -33,7 +33,11 @@ async def contradiction(world: World, node: Node, runs: Runs, *, off: bool) -> s
         return "something still answers as a primary at its address"
     if heard is not None:
         return f"{heard} still receives from it"
-    return "its host still answers: something else was turned off" if answered else None
+    return (
+        "its host still answers, or was not asked: nothing shows that it is off"
+        if answered
+        else None
+    )
 
 
 async def _nobody() -> bool:
@@ -41,11 +45,11 @@ async def _nobody() -> bool:
 
 
 async def _host_answers(world: World, node: Node, runs: Runs) -> bool:
-    """Also by refusing us: some machine is there that is on."""
+    """Also by refusing us: some machine is there that is on. What was not asked is not silent."""
     call = node.host.call("status", world.arguments(node), timeout_s=HOST_LOOK_S)
     answer = runs.add(await call)
-    refused = answer.outcome in (Outcome.REFUSED, Outcome.MISCONFIGURED)
-    return refused or answer.exit_status is not None
+    not_silent = answer.outcome in (Outcome.REFUSED, Outcome.MISCONFIGURED, Outcome.NOT_TRIED)
+    return not_silent or answer.exit_status is not None
 
 
 async def _somebody_hears(world: World, primary: Node, runs: Runs) -> str | None:
