@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from failoverd import __version__
-from failoverd.cli.by_hand import COMMANDS, yes_option
+from failoverd.cli.by_hand import COMMANDS as BY_HAND
 from failoverd.cli.check import check
 from failoverd.cli.client import remote
 from failoverd.cli.context import (
     EXIT_REFUSED,
-    EXIT_TIMED_OUT,
     EXIT_USAGE,
     Context,
-    confirm,
     fail,
     hoisted,
 )
+from failoverd.cli.failover import failover
 from failoverd.cli.host_program import host_program
+from failoverd.cli.incidents import COMMANDS as OF_INCIDENTS
 from failoverd.cli.planned import COMMANDS as PLANNED
-
-POLL_S = 0.2
 
 
 class _Commands(click.Group):
@@ -92,91 +89,6 @@ def status(obj: Context, *, watch: bool, as_json: bool) -> None:
 
 
 @cli.command()
-@click.option("--to", help="The standby that shall take over.")
-@click.option("--accept-loss", help="Raise max_data_loss for this failover, such as 64MB.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, with each command.")
-@click.option("--wait/--no-wait", default=True, help="Follow it to its end (default).")
-@click.option("--timeout", default=120.0, help="Seconds to wait for the end of it.")
-@yes_option
-@click.pass_obj
-def failover(
-    obj: Context,
-    *,
-    to: str | None,
-    accept_loss: str | None,
-    dry_run: bool,
-    wait: bool,
-    timeout: float,
-    yes: bool,
-) -> None:
-    """Fail over now: skips threshold, cooldown and mode; never proof or max_data_loss."""
-    cluster = obj.cluster
-    accepted = _bytes_of(accept_loss)
-    body: dict[str, Any] = {"to": to, "accept_loss_bytes": accepted}
-    before = obj.with_primary(cluster)
-    _say_what_would_be_done(before, to)
-    if dry_run:
-        from failoverd.cli.rehearsal import tell_rehearsal
-
-        _, told = obj.ask("POST", f"/api/v1/clusters/{cluster}/rehearsal", body)
-        sys.exit(0 if tell_rehearsal(told) else EXIT_REFUSED)
-    target = to or "the best standby"
-    confirm(f"About to fence {before['primary']} of {cluster} and promote {target}.", yes=yes)
-    obj.act("failover", body)
-    if wait:
-        _follow(obj, cluster, before["primary"], timeout)
-
-
-def _bytes_of(accept_loss: str | None) -> int | None:
-    if accept_loss is None:
-        return None
-    from failoverd.config.quantities import size
-
-    try:
-        return size(accept_loss)
-    except ValueError as error:
-        fail(f"--accept-loss: {error}", EXIT_USAGE)
-
-
-def _say_what_would_be_done(status: dict[str, Any], to: str | None) -> None:
-    """The election as it would go now. Ends with 1 where TO cannot be meant."""
-    outlook = status["outlook"]
-    click.echo(f"primary {status['primary']} is {status['diagnosis']}")
-    click.echo(f"would {outlook['would']} ({outlook['why']})")
-    for obstacle in outlook["obstacles"]:
-        click.echo(f"  in the way of an automatic failover: {obstacle}")
-    if to is None:
-        return
-    if to not in status["nodes"]:
-        known = ", ".join(sorted(status["nodes"]))
-        fail(f"refused: no node is called {to!r}: one of {known}", EXIT_REFUSED)
-    if to == status["primary"]:
-        fail(f"refused: {to} is the primary", EXIT_REFUSED)
-    if not outlook["would"].endswith(f" promote {to}"):
-        click.echo(f"  {to} is not the best one: the daemon judges it when it is asked for")
-
-
-def _follow(obj: Context, cluster: str, old: str, timeout_s: float) -> None:
-    """Print each state until the failover is over."""
-    deadline = time.monotonic() + timeout_s  # noqa: TID251 - a person waits at this end
-    said = ""
-    while time.monotonic() < deadline:  # noqa: TID251
-        _, now = obj.ask("GET", f"/api/v1/clusters/{cluster}")
-        if now["sentence"] != said:
-            said = now["sentence"]
-            click.echo(said)
-        if now["state"] == "watching":
-            if now["primary"] == old:
-                fail(f"{old} is the primary as before", EXIT_REFUSED)
-            click.echo(f"confirmed: {now['primary']} is the primary on timeline {now['timeline']}")
-            return
-        if now["state"] == "blocked":
-            sys.exit(EXIT_REFUSED)
-        time.sleep(POLL_S)
-    fail("it is not over yet: failoverd status says where it is", EXIT_TIMED_OUT)
-
-
-@cli.command()
 @click.option("--for", "duration", help="Resume by itself after this time, such as 30min.")
 @click.pass_obj
 def pause(obj: Context, duration: str | None) -> None:
@@ -207,10 +119,6 @@ def reload_configuration(obj: Context) -> None:
     if not answer["ok"]:
         fail(f"not reloaded, nothing changed:\n{answer['message']}", EXIT_REFUSED)
     click.echo("reloaded (a failover that is under way finishes with the old one)")
-
-
-for command in (*COMMANDS, *PLANNED, check):
-    cli.add_command(command)
 
 
 @cli.command()
@@ -257,57 +165,6 @@ def schema() -> None:
 
 
 @cli.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_obj
-def history(obj: Context, *, as_json: bool) -> None:
-    """Failovers, refusals and false alarms, newest first."""
-    _, body = obj.ask("GET", f"/api/v1/clusters/{obj.cluster}/incidents")
-    if as_json:
-        click.echo(json.dumps(body["incidents"], indent=1))
-        return
-    for one in body["incidents"]:
-        head = f"{one['id']:>6}  {one['began']}  {one['outcome']:<11}  {one['trigger']:<10}"
-        click.echo(f"{head}  {one['diagnosis']:<11}  {one['sentence']}")
-    if not body["incidents"]:
-        click.echo("nothing has happened yet")
-
-
-@cli.command()
-@click.argument("incident", required=False)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--svg", "as_picture", is_flag=True, help="Its course as a picture.")
-@click.pass_obj
-def report(obj: Context, incident: str | None, *, as_json: bool, as_picture: bool) -> None:
-    """The report of an incident, by its ID of `history`; without one, of the latest failover."""
-    form = "" if as_json else "?format=svg" if as_picture else "?format=markdown"
-    _tell_incident(obj, incident, form)
-
-
-@cli.command()
-@click.argument("incident", required=False)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_obj
-def explain(obj: Context, incident: str | None, *, as_json: bool) -> None:
-    """Make each decision of an incident again, from what it was made from, and say why."""
-    _tell_incident(obj, incident, "/explanation" + ("" if as_json else "?format=text"))
-
-
-def _tell_incident(obj: Context, incident: str | None, what: str) -> None:
-    """What is told of this one, or of the latest failover."""
-    where = f"/api/v1/clusters/{obj.cluster}/incidents"
-    if incident is None:
-        _, body = obj.ask("GET", where)
-        numbers = [one["id"] for one in body["incidents"] if isinstance(one["id"], int)]
-        if not numbers:
-            fail("no failover was begun yet: failoverd history lists what was not", EXIT_REFUSED)
-        incident = str(numbers[0])
-    found, body = obj.ask("GET", f"{where}/{incident}{what}")
-    if found != 200:
-        fail(f"there is no incident {incident}: failoverd history lists them", EXIT_REFUSED)
-    click.echo(body if isinstance(body, str) else json.dumps(body, indent=1))
-
-
-@cli.command()
 @click.option("--fault", type=click.Choice(["crash", "hang", "stop"]), default="crash")
 @click.option("--keep", is_flag=True, help="Leave servers and daemon running.")
 @click.option("--postgres", type=click.Path(path_type=Path), help="Another directory of binaries.")
@@ -318,4 +175,5 @@ def demo(*, fault: str, keep: bool, postgres: Path | None) -> None:
     sys.exit(main(fault, keep=keep, postgres=postgres))
 
 
-cli.add_command(host_program)
+for command in (*BY_HAND, *PLANNED, *OF_INCIDENTS, failover, check, host_program):
+    cli.add_command(command)

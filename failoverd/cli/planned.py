@@ -6,8 +6,6 @@ The daemon does it; this end only asks and looks, and may be lost at any time.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,14 +14,12 @@ import click
 from failoverd.cli.by_hand import yes_option
 from failoverd.cli.context import (
     EXIT_REFUSED,
-    EXIT_TIMED_OUT,
     EXIT_USAGE,
     Context,
     confirm,
     fail,
 )
-
-POLL_S = 0.2
+from failoverd.cli.following import follow
 
 
 @click.command()
@@ -79,7 +75,7 @@ def drill(obj: Context, *, to: str | None, timeout: float, yes: bool) -> None:
     home = before["primary"]
     confirm(f"About to switch {cluster} over from {home}, and back again.", yes=yes)
     obj.act("switchover", {"to": to, "drill": True})
-    after = _wait(obj, cluster, timeout, lambda now: now["scheduled"] is None)
+    after = follow(obj, cluster, timeout, lambda now: now["scheduled"] is None)
     for number in range(before["epoch"] + 1, after["epoch"] + 1):
         _tell_figures(obj, cluster, number)
     if after["primary"] != home:
@@ -104,15 +100,10 @@ def rejoin(obj: Context, node: str, *, timeout: float, yes: bool) -> None:
     if not timeout:
         click.echo("failoverd status shows how far it is")
         return
-    after = _wait(obj, cluster, timeout, lambda now: now["nodes"][node]["job"] != "rejoining")
+    after = follow(obj, cluster, timeout, lambda now: now["nodes"][node]["job"] != "rejoining")
     if after["nodes"][node]["job"] != "ok":
         fail(after["nodes"][node]["job_detail"], EXIT_REFUSED)
     click.echo(f"{node} streams from {after['primary']}")
-
-
-def _status(obj: Context, cluster: str) -> dict[str, Any]:
-    _, found = obj.ask("GET", f"/api/v1/clusters/{cluster}")
-    return dict(found)
 
 
 def _seconds(at: str) -> float:
@@ -120,26 +111,6 @@ def _seconds(at: str) -> float:
         return datetime.fromisoformat(at).astimezone().timestamp()
     except ValueError:
         fail("--at: write a time such as 2026-05-01T03:00 or 2026-05-01T03:00+02:00", EXIT_USAGE)
-
-
-def _wait(
-    obj: Context, cluster: str, timeout_s: float, over: Callable[[dict[str, Any]], bool]
-) -> dict[str, Any]:
-    deadline = time.monotonic() + timeout_s  # noqa: TID251 - a person waits at this end
-    said = ""
-    while True:
-        now = _status(obj, cluster)
-        words = "; ".join(
-            [now["sentence"], *(n["job_detail"] for n in now["nodes"].values() if n["job_detail"])]
-        )
-        if words != said:
-            said = words
-            click.echo(words)
-        if over(now):
-            return now
-        if time.monotonic() >= deadline:  # noqa: TID251
-            fail("it is not over yet: failoverd status says where it is", EXIT_TIMED_OUT)
-        time.sleep(POLL_S)
 
 
 def _follow(obj: Context, cluster: str, before: dict[str, Any], timeout_s: float) -> None:
@@ -150,7 +121,7 @@ def _follow(obj: Context, cluster: str, before: dict[str, Any], timeout_s: float
         back = now["primary"] == old or now["nodes"][old]["job"] != "rejoining"
         return bool(settled and back)
 
-    after = _wait(obj, cluster, timeout_s, over)
+    after = follow(obj, cluster, timeout_s, over)
     if after["primary"] == old:
         _tell_figures(obj, cluster, after["epoch"])
         fail(f"{old} is the primary as before", EXIT_REFUSED)
