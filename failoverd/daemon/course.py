@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
+from failoverd.core.asked import asks
 from failoverd.core.effects import (
     ArmDeadMan,
     CloseTarget,
@@ -24,7 +25,7 @@ from failoverd.core.effects import (
 )
 from failoverd.core.events import Event, Now, Observed, Replied, Woke
 from failoverd.core.incident import Entry, describe
-from failoverd.core.machine import asks, step
+from failoverd.core.machine import step
 from failoverd.core.model import Epoch, Instant
 from failoverd.core.numbering import number_of
 from failoverd.core.policy import Policy

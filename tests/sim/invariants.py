@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from failoverd.core.asked import asks
 from failoverd.core.dead_man import Phase
 from failoverd.core.effects import DisarmDeadMan, Promote, StopMode
 from failoverd.core.events import OperatorAcknowledges, OperatorFailover, Trigger
 from failoverd.core.leadership import parted
-from failoverd.core.machine import asks
 from failoverd.core.model import SILENT, ClusterView, Instant, NodeName, Outcome
 from failoverd.core.policy import Choice, Mode
 from failoverd.core.restart import restored

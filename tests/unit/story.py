@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from failoverd.core.asked import effects
 from failoverd.core.effects import (
     Checkpoint,
     Confirm,
@@ -50,7 +51,7 @@ from failoverd.core.events import (
     Unguarded,
 )
 from failoverd.core.incident import Entry, describe
-from failoverd.core.machine import effects, step
+from failoverd.core.machine import step
 from failoverd.core.model import (
     ClusterView,
     CommandRun,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from failoverd.core.arming import changed, renewed, why_not
+from failoverd.core.asked import asks
 from failoverd.core.dead_man import FIRED, ArmedFor, Phase, Reading
 from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.effects import (
@@ -36,7 +37,6 @@ from failoverd.core.events import (
     Trigger,
 )
 from failoverd.core.incident import EntryKind, describe
-from failoverd.core.machine import asks
 from failoverd.core.model import Evidence, Guard, Instant, Outcome, ProofKind, Sender
 from failoverd.core.policy import DeadManPolicy, Mode
 from failoverd.core.restart import restored

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from failoverd.core.asked import effects
 from failoverd.core.effects import Fence
 from failoverd.core.events import (
     EffectFailed,
@@ -17,7 +18,6 @@ from failoverd.core.events import (
     Woke,
 )
 from failoverd.core.incident import EntryKind, IncidentOutcome, durable_change
-from failoverd.core.machine import effects
 from failoverd.core.model import Epoch, Instant
 from failoverd.core.policy import Mode
 from failoverd.core.sentences import state_sentence

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from failoverd.core.asked import effects
 from failoverd.core.events import EffectFailed, Now, Replied
-from failoverd.core.machine import effects
 from failoverd.core.model import Instant, WallTime
 from failoverd.core.restart import restored
 from failoverd.core.schedule import OperatorSwitchover

@@ -10,8 +10,8 @@ import socket
 import pytest
 import structlog
 
+from failoverd.core.asked import effects
 from failoverd.core.events import EffectFailed, Evidence, Replied
-from failoverd.core.machine import effects
 from failoverd.observability import log
 from failoverd.observability.journald import Journald, message_id
 from failoverd.observability.repeats import UnderWay, without_repeats

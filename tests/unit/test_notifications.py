@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from failoverd.config.notify import Notify
+from failoverd.core.asked import effects
 from failoverd.core.events import EffectFailed, Evidence, Replied, StillAlive
-from failoverd.core.machine import effects
 from failoverd.core.policy import Mode
 from failoverd.daemon import notifications, spool
 from failoverd.daemon.notifications import Notifications

@@ -12,8 +12,8 @@ from html.parser import HTMLParser
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from failoverd.core.asked import effects
 from failoverd.core.events import EffectFailed, Evidence, Replied
-from failoverd.core.machine import effects
 from failoverd.core.model import WallTime
 from failoverd.observability import live as live_module
 from failoverd.observability import report

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from failoverd.core.asked import effects
 from failoverd.core.events import (
     EffectFailed,
     Evidence,
@@ -16,7 +17,6 @@ from failoverd.core.events import (
     Replied,
     StillAlive,
 )
-from failoverd.core.machine import effects
 from failoverd.core.numbering import number_of
 from failoverd.core.policy import Mode
 from failoverd.observability import report

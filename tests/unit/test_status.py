@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from failoverd.core.asked import effects
 from failoverd.core.events import EffectFailed, Evidence, Replied
-from failoverd.core.machine import effects
 from failoverd.core.situation import Machine
 from failoverd.observability.status import status_document
 from tests.unit.story import PG2, POLICY, Story, dead, failover, well

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from failoverd.core.asked import asks
 from failoverd.core.effects import (
     Confirm,
     Fence,
@@ -32,7 +33,6 @@ from failoverd.core.events import (
     Trigger,
 )
 from failoverd.core.jobs import Job
-from failoverd.core.machine import asks
 from failoverd.core.model import (
     ClusterView,
     ControlState,

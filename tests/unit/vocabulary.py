@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from failoverd.core.asked import asks
 from failoverd.core.effects import Effect, Fence, Freeze, MeasureDivergence, ReadSettings
 from failoverd.core.events import (
     Command,
@@ -23,7 +24,7 @@ from failoverd.core.events import (
     StillAlive,
     Woke,
 )
-from failoverd.core.machine import Step, asks, step
+from failoverd.core.machine import Step, step
 from failoverd.core.model import (
     ClusterView,
     ControlState,
