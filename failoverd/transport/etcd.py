@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -80,13 +81,15 @@ class EtcdClient:
     async def grant(self, ttl_s: float, limit_s: float) -> Granted:
         asked = {"TTL": str(max(1, round(ttl_s)))}
         answer = await self._ask("lease/grant", asked, limit_s)
-        return Granted(_number(answer, "ID"), float(_number(answer, "TTL")))
+        lease = _number(answer, "ID")
+        if not lease:  # it would be none: what is to end with it would stay for ever
+            raise EtcdFailed("an answer that is not understood: ID")
+        return Granted(lease, float(_number(answer, "TTL")))
 
     async def keep_alive(self, lease: int, limit_s: float) -> float:
         """The TTL that it has again, in seconds; 0: it has expired."""
         answer = await self._ask("lease/keepalive", {"ID": str(lease)}, limit_s)
-        result = answer.get("result", {})
-        return float(_number(result, "TTL")) if isinstance(result, dict) else 0.0
+        return float(_number(answer.get("result", {}), "TTL"))
 
     async def revoke(self, lease: int, limit_s: float) -> None:
         """With every key that hangs on it. One that is gone already is no failure."""
@@ -139,8 +142,8 @@ class EtcdClient:
         if answer.get("succeeded") is True:
             return _number(answer.get("header", {}), "revision")
         found: dict[str, Kept] = {}
-        for response in answer.get("responses", []):
-            found.update(_kept(response.get("response_range", {})))
+        for response in _list(answer, "responses"):
+            found.update(_kept(_object(response, "response_range")))
         return Refused(found)
 
     async def close(self) -> None:
@@ -201,7 +204,10 @@ class EtcdClient:
             raise EtcdFailed(f"the password of etcd: {error}") from None
         asked = {"name": self._etcd.user, "password": secret}
         answer = await self._post(url, "auth/authenticate", asked)
-        self._token = str(answer.get("token", ""))
+        token = answer.get("token")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise _Unavailable("an answer that is not understood: token")
+        self._token = token
         return await self._post(url, path, body)
 
     async def _post(self, url: str, path: str, body: Mapping[str, object]) -> dict[str, Any]:
@@ -242,13 +248,21 @@ def _understood(status: int, said: bytes) -> dict[str, Any]:
         answer = error
     if status == 200 and error is None:
         return answer
-    told = str(answer.get("message") or answer.get("error") or status)[:200]
+    told = _shown(answer.get("message") or answer.get("error") or status)
     code = answer.get("code", answer.get("grpc_code"))
     if code == UNAUTHENTICATED or "invalid auth token" in told:
         raise _Unauthenticated(told)
-    if code in PERMANENT:
+    if type(code) is int and code in PERMANENT:
         raise EtcdFailed(told)
     raise _Unavailable(told)
+
+
+def _shown(told: object) -> str:
+    """What a member says, as people may see it."""
+    return "".join(one for one in str(told)[:200] if one.isprintable()) or "it says nothing"
+
+
+# What an answer is made of. Each raises EtcdFailed for what etcd does not answer.
 
 
 def _kept(answer: Mapping[str, Any]) -> dict[str, Kept]:
@@ -260,18 +274,36 @@ def _kept(answer: Mapping[str, Any]) -> dict[str, Kept]:
                 _number(one, "mod_revision"),
                 _number(one, "lease"),
             )
-            for one in answer.get("kvs", [])
+            for one in _list(answer, "kvs")
         }
     except (KeyError, TypeError, ValueError, AttributeError):
         raise EtcdFailed("an answer that is not understood") from None
 
 
+def _list(answer: Mapping[str, Any], name: str) -> list[Any]:
+    """Empty where it is left out."""
+    found = answer.get(name, [])
+    if not isinstance(found, list):
+        raise EtcdFailed(f"an answer that is not understood: {name}")
+    return found
+
+
+def _object(answer: object, name: str) -> dict[str, Any]:
+    """Empty where it is left out."""
+    found = answer.get(name, {}) if isinstance(answer, dict) else None
+    if not isinstance(found, dict):
+        raise EtcdFailed(f"an answer that is not understood: {name}")
+    return found
+
+
 def _number(answer: object, name: str) -> int:
-    """0 where it is left out. Raises EtcdFailed for what is no number."""
-    try:
-        return int(answer.get(name, 0))  # type: ignore[attr-defined]
-    except (TypeError, ValueError, AttributeError):
-        raise EtcdFailed(f"an answer that is not understood: {name}") from None
+    """0 where it is left out. A 64-bit number, as text or as it is, and never below 0."""
+    found = answer.get(name, 0) if isinstance(answer, dict) else None
+    if isinstance(found, str) and re.fullmatch("[0-9]{1,19}", found):
+        found = int(found)
+    if type(found) is not int or not 0 <= found < 2**63:
+        raise EtcdFailed(f"an answer that is not understood: {name}")
+    return found
 
 
 def _base64(text: str) -> str:

@@ -21,6 +21,7 @@ from tests.lab.steps_page import Tried, keep, kept, part_of, write_figures
 FAILOVER, SWITCHOVER = Procedure.FAILOVER, Procedure.SWITCHOVER
 PROMOTE = "then pg_promote(false) end as asked"
 CONFIRM = "select pg_logical_emit_message(true, 'failoverd', 'confirm')"
+WRITE_CHECK = "pg_logical_emit_message"
 
 MATTER_MOST = (
     (FAILOVER, Point(Way.OLD_SSH, "stop", Fate.ALONE)),
@@ -40,6 +41,12 @@ SLEPT_THROUGH = (
     (SWITCHOVER, Point(Way.OLD_SSH, "stop", Fate.SLEEPS)),
     (SWITCHOVER, Point(Way.NEW_SQL, PROMOTE, Fate.SLEEPS)),
 )
+ONCE_LEFT_A_FILE = (
+    (SWITCHOVER, Point(Way.JOURNAL, "15", Fate.BEFORE)),
+    (SWITCHOVER, Point(Way.NEW_SQL, CONFIRM, Fate.ALONE)),
+    (SWITCHOVER, Point(Way.OLD_SQL, WRITE_CHECK, Fate.ALONE)),
+)
+"""After which a file of ours lay in a data directory, in one of the first campaigns."""
 KILLED = (Fate.BEFORE, Fate.ALONE, Fate.AFTER)
 WRITES = 40
 """More than any procedure has; the first that is not reached ends the series."""
@@ -73,6 +80,17 @@ def test_killed_at_every_step_it_finishes_after_a_restart(procedure, kind, tmp_p
         fates = KILLED if kind is Kind.ACTS else (Fate.AFTER,)
         points = [Point(*call, fate) for call in calls for fate in fates if kind is kind_of(*call)]
     _every_one(tmp_path, [(procedure, point) for point in points])
+
+
+@pytest.mark.campaign
+def test_killed_again_and_again_where_a_file_was_once_left_it_leaves_none(tmp_path):
+    with Lab.start(tmp_path / "again") as lab:
+        s = stage(lab)
+        for _ in range(int(os.environ.get("EVERY_STEP_TIMES", "5"))):
+            for procedure, point in ONCE_LEFT_A_FILE:
+                reached = tried(s, procedure, point)
+                keep(Tried(procedure, point, reached=reached))
+    every_decision_comes_out_the_same(tmp_path)
 
 
 @pytest.mark.campaign
