@@ -24,9 +24,10 @@ from failoverd.daemon.leadership import Follows, Leads, NotLeading, Standing, Tu
 from failoverd.daemon.lease import LeaseKept
 from failoverd.daemon.terms import Held, Terms
 from failoverd.daemon.told_in_etcd import Shared, read_named, read_said, read_shared
+from failoverd.daemon.told_so_far import ToldSoFar
 from failoverd.record.codec import VERSION, RecordError, dumps
 from failoverd.record.record import Record
-from failoverd.transport.etcd import EtcdClient, EtcdFailed, Kept, Refused
+from failoverd.transport.etcd import Beside, EtcdClient, EtcdFailed, Kept, Refused
 
 LOOK_LIMIT_S = 1.0
 APPEND_LIMIT_S = 2.0
@@ -68,6 +69,7 @@ class Candidacy:
         self._machine_key = f"{self._below}machine"
         self._daemons = f"{self._below}daemons/"
         self._shared = Shared()
+        self._told = ToldSoFar(self._below)
         self._made_at = 0
         """The revision at which the leader's key was made by this daemon; 0: it was not."""
         self._made_by = 0
@@ -136,21 +138,25 @@ class Candidacy:
         text = self._document(record.machine)
         try:
             async with asyncio.timeout(min(APPEND_LIMIT_S, left_s)):
-                await self._write(text, min(APPEND_LIMIT_S, left_s))
+                await self._write(
+                    text, self._told.beside(record, self.term), min(APPEND_LIMIT_S, left_s)
+                )
         except (TimeoutError, EtcdFailed) as failed:
             # It may have arrived: what is there is seen before the next one.
             self._hurry.set()
             why = str(failed) or f"no answer in {left_s:.1f} s"
             raise JournalFailed(f"etcd: {why}") from None
+        self._told.written()
         await self._journal.append(record)
         if not self.may_act():
             raise self._lost()
 
-    async def _write(self, text: str, limit_s: float) -> None:
+    async def _write(self, text: str, beside: Beside, limit_s: float) -> None:
         holds = (self._leader_key, self._made_at)
         while True:
             known = self._shared.changed
-            done = await self._client.write_if(holds, self._machine_key, known, text, limit_s)
+            there_is = (self._machine_key, known)
+            done = await self._client.write_if(holds, there_is, text, beside, limit_s)
             if not isinstance(done, Refused):
                 self._shared = replace(self._shared, changed=done, text=text)
                 return
@@ -215,7 +221,7 @@ class Candidacy:
     async def _beat(self) -> None:
         """See what is there; lead, if nobody does."""
         asked_at = clock.monotonic()
-        found = await self._client.read(self._below, LOOK_LIMIT_S)
+        found = await self._read()
         leader = found.get(self._leader_key)
         self._note_others(found, asked_at)
         if self._leaves_it_to_others():
@@ -229,7 +235,7 @@ class Candidacy:
             value = json.dumps({"name": self._named.name, "address": self._named.address})
             await self._client.claim(self._leader_key, value, self._lease.id, LOOK_LIMIT_S)
             # Nobody else writes from here on: what is read now is what the last holder left.
-            found = await self._client.read(self._below, LOOK_LIMIT_S)
+            found = await self._read()
             leader = found.get(self._leader_key)
         self._leader = read_named(leader)
         mine = leader is not None and leader.lease == self._lease.id != 0
@@ -238,6 +244,10 @@ class Candidacy:
         else:
             self._made_at = 0
             self._follow(found.get(self._machine_key))
+
+    async def _read(self) -> Mapping[str, Kept]:
+        """Whatever is looked at once a second: not what is told, which is long."""
+        return await self._client.read(self._below, LOOK_LIMIT_S, before=self._told.below)
 
     def _leaves_it_to_others(self) -> bool:
         """And does not stand for a while after that."""
@@ -268,6 +278,12 @@ class Candidacy:
         self._group = self._shared.held or known or Held(self._journal.identity, Term(0))
         self._made_at, self._made_by = leader.created, leader.lease
         await asyncio.to_thread(self._terms.keep, self._cluster, Held(self._group.group, self.term))
+        found: Mapping[str, Kept] = {}
+        with contextlib.suppress(EtcdFailed):
+            found = await self._client.read(self._told.below, LOOK_LIMIT_S)
+        told = self._told.take_up(found)
+        if told and self._shared.machine is not None:
+            await self._journal.take_up(self._cluster, told, self._shared.machine)
 
     def _follow(self, there: Kept | None) -> None:
         self._stop()

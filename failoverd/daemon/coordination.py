@@ -79,7 +79,7 @@ async def seen_in_etcd(settings: Daemon, cluster: str) -> Shared | None:
     try:
         client = EtcdClient(_etcd(section))
         try:
-            found = await client.read(below, SEEN_WITHIN_S)
+            found = await client.read(below, SEEN_WITHIN_S, before=f"{below}told/")
         finally:
             await client.close()
     except (EtcdFailed, JournalFailed) as failed:

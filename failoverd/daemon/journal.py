@@ -35,10 +35,11 @@ from failoverd.daemon.journal_file import (
     prune,
     transaction,
 )
+from failoverd.daemon.journal_rows import INSERT, insert_taken
 from failoverd.daemon.kept_bases import BASIS, encoded, insert_bases, read_basis
 from failoverd.record.codec import VERSION, RecordError, dumps, loads
 from failoverd.record.doubts import Doubt, Numbered, doubts
-from failoverd.record.record import Basis, Record, Told
+from failoverd.record.record import Basis, Record, Taken, Told
 
 DEADLINE_S = 2.0
 PRUNE_EVERY = 1_000
@@ -101,20 +102,34 @@ class Journal:
         After a missed deadline the record may still arrive: every effect looks before it
         acts, so a record too many does no harm, where an act without one would.
         """
+        await self._in_time(lambda: self._append(record))
+        if self._bases:
+            self._keep_bases_later()
+
+    async def _in_time(self, write: Callable[[], None]) -> None:
         try:
             async with asyncio.timeout(DEADLINE_S):
-                await asyncio.wrap_future(self._write_thread.submit(self._append, record))
+                await asyncio.wrap_future(self._write_thread.submit(write))
         except TimeoutError:
             raise JournalFailed(f"{self.path}: no answer in {DEADLINE_S:g} s") from None
         except (sqlite3.Error, OSError, RecordError, RuntimeError) as error:
             raise JournalFailed(f"{self.path}: {error}") from error
-        if self._bases:
-            self._keep_bases_later()
+
+    async def take_up(self, cluster: str, told: Sequence[Taken], machine: Machine) -> None:
+        """What another daemon has told of the incident that this one goes on with, once.
+
+        With the machine that it has left. Raises JournalFailed as `append` does.
+        """
+        rows = [
+            _row(Record(cluster, one.at, one.epoch, one.entry, machine), whole=False)
+            for one in told
+        ]
+        await self._in_time(lambda: insert_taken(self._writer, rows))
 
     def _append(self, record: Record) -> None:
         row = _row(record)
         with transaction(self._writer) as db:
-            number = db.execute(_INSERT, row).lastrowid
+            number = db.execute(INSERT, row).lastrowid
             _count(db, record)
             self._appended += 1
             if self._appended % PRUNE_EVERY == 0:
@@ -311,16 +326,11 @@ _TOLD = (
 )
 _DOUBTFUL = "(entry LIKE '%\"suspect\"%' OR (incident = 0 AND entry NOT LIKE '%\"outcome\":null%'))"
 
-_INSERT = """
-INSERT INTO records (cluster, at, epoch, incident, version, entry, machine, view)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
 
-
-def _row(record: Record) -> tuple[Any, ...]:
+def _row(record: Record, *, whole: bool = True) -> tuple[Any, ...]:
     """The view is kept where the state changed or an incident is on: it is most of the size."""
     machine, entry = record.machine, record.entry
-    view = dumps(machine.view) if _kept_whole(record) else None
+    view = dumps(machine.view) if whole and _kept_whole(record) else None
     bare = replace(machine, view=ClusterView({}))
     return (
         record.cluster,

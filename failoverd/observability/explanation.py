@@ -10,7 +10,10 @@ from failoverd.observability.report import Number
 from failoverd.record.codec import encode
 from failoverd.record.replay import Replayed
 
-NOT_KEPT = "what it was decided on was not kept: the daemon was killed right after it"
+NOT_KEPT = (
+    "what it was decided on was not kept here: the daemon was killed right after it, or another one"
+    " has decided it, and explains it"
+)
 
 
 def document(cluster: str, number: Number, replayed: Sequence[Replayed]) -> dict[str, Any]:

@@ -42,3 +42,13 @@ class Told:
 
     at: WallTime
     entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What another daemon has told of the incident that this one has taken up."""
+
+    at: WallTime
+    """By that one's clock."""
+    epoch: Epoch
+    entry: Entry

@@ -69,6 +69,16 @@ class Refused:
     found: Mapping[str, Kept]
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is written in the same transaction, or not at all."""
+
+    puts: tuple[tuple[str, str], ...] = ()
+    """Keys with their values; none of them within `gone`."""
+    gone: tuple[str, str] | None = None
+    """From the first key to before the second."""
+
+
 class EtcdClient:
     """One connection pool. Every call ends within its limit."""
 
@@ -99,9 +109,9 @@ class EtcdClient:
             if LEASE_NOT_FOUND not in str(failed):
                 raise
 
-    async def read(self, prefix: str, limit_s: float) -> Mapping[str, Kept]:
-        """Every key below the prefix, as a majority has them now."""
-        last = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    async def read(self, prefix: str, limit_s: float, *, before: str = "") -> Mapping[str, Kept]:
+        """Every key below the prefix, as a majority has them now; those `before` one, or all."""
+        last = before or prefix[:-1] + chr(ord(prefix[-1]) + 1)
         asked = {"key": _base64(prefix), "range_end": _base64(last)}
         return _kept(await self._ask("kv/range", asked, limit_s))
 
@@ -123,21 +133,32 @@ class EtcdClient:
         await self._ask("kv/txn", {"compare": [compare], "success": [gone]}, limit_s)
 
     async def write_if(
-        self, holds: tuple[str, int], key: str, changed: int, value: str, limit_s: float
+        self,
+        holds: tuple[str, int],
+        known: tuple[str, int],
+        value: str,
+        beside: Beside,
+        limit_s: float,
     ) -> int | Refused:
         """The revision of the value; or what is there, if one of two things is not so.
 
-        `holds`: a key and the revision at which it was made. `changed`: when `key` was last
-        written; 0: never.
+        `holds`: a key and the revision at which it was made. `known`: the key that is written, and
+        when it was last; 0: never.
         """
-        holder, created = holds
+        (holder, created), (key, changed) = holds, known
         compare = [
             {"key": _base64(holder), "target": "CREATE", "create_revision": str(created)},
             {"key": _base64(key), "target": "MOD", "mod_revision": str(changed)},
         ]
-        put = {"request_put": {"key": _base64(key), "value": _base64(value)}}
+        done: list[dict[str, object]] = [
+            {"request_put": {"key": _base64(one), "value": _base64(text)}}
+            for one, text in ((key, value), *beside.puts)
+        ]
+        if beside.gone is not None:
+            first, last = map(_base64, beside.gone)
+            done.append({"request_delete_range": {"key": first, "range_end": last}})
         look = [{"request_range": {"key": _base64(one)}} for one in (holder, key)]
-        asked = {"compare": compare, "success": [put], "failure": look}
+        asked = {"compare": compare, "success": done, "failure": look}
         answer = await self._ask("kv/txn", asked, limit_s)
         if answer.get("succeeded") is True:
             return _number(answer.get("header", {}), "revision")

@@ -186,6 +186,38 @@ async def test_one_leads_and_the_next_one_takes_up_what_it_had_journaled(store, 
         await second.candidacy.append(record(3, visit=2))
 
 
+def told(epoch, visit, source, target):
+    entry = Entry(EntryKind.TRANSITION, source, target, Trigger.AUTOMATIC, f"now {target}")
+    machine = Machine(epoch=Epoch(epoch), visit=visit)
+    return Record("main", WallTime(visit), Epoch(epoch), entry, machine)
+
+
+async def test_what_the_last_leader_has_told_of_the_incident_is_in_the_next_ones_journal(
+    store, tmp_path
+):
+    watching, suspect, fencing = StateName.WATCHING, StateName.SUSPECT, StateName.FENCING
+    async with members(store, tmp_path, "a", "b") as (a, b):
+        await until(lambda: a.leads or b.leads)
+        first, second = (a, b) if a.leads else (b, a)
+        await first.candidacy.append(told(0, 1, watching, suspect))
+        await first.candidacy.append(told(7, 2, suspect, fencing))
+        await first.candidacy.append(told(7, 3, fencing, StateName.ELECTING))
+        await first.die()
+        await until(lambda: second.leads)
+        sentences = [one.entry.sentence for one in second.journal.entries("main", 7)]
+        assert sentences == ["now suspect", "now fencing", "now electing"]
+        await second.candidacy.append(told(7, 4, StateName.ELECTING, StateName.PROMOTING))
+        assert len(second.journal.entries("main", 7)) == 4
+        # And what is looked at once a second does not grow with it.
+        beat = await second.client.read("/t/main/", 2.0, before="/t/main/told/")
+        assert "/t/main/machine" in beat
+        assert not [key for key in beat if "told" in key]
+        # The words of one incident go with the next one.
+        await second.candidacy.append(told(8, 5, watching, fencing))
+        kept = await second.client.read("/t/main/told/", 2.0)
+        assert ["now fencing" in one.value for one in kept.values()] == [True]
+
+
 async def test_who_gives_its_lease_back_is_followed_at_once(store, tmp_path):
     async with members(store, tmp_path, "a", "b") as (a, b):
         await until(lambda: a.leads or b.leads)

@@ -40,6 +40,10 @@ def test_a_leader_that_is_killed_in_the_middle_of_a_failover_is_followed_by_one_
     assert account.outage_ms < (LEASE_S + 15) * 1000
     assert w.fenced_by().count(next_leader.name) <= 1
     assert next_leader.status()["epoch"] == 1
+    report = next_leader.failoverd("report", "1").stdout
+    assert "`watching -> suspect`" in report, "it begins where the incident was taken up"
+    assert "`suspect -> fencing`" in report
+    assert "succeeded" in report.splitlines()[0]
     # Whoever only watched sees the same.
     (third,) = [one for one in w.others(leader) if one is not next_leader]
     w.wait(lambda: third.status()["primary"] == "pg2", 10, "the third one sees it")

@@ -19,13 +19,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from failoverd.core.events import Trigger
+from failoverd.core.incident import Entry, EntryKind
 from failoverd.core.leadership import Lease, Term, may_act
 from failoverd.core.model import ClusterView, DaemonReport, Instant
 from failoverd.core.situation import Machine
+from failoverd.core.states import StateName
 from failoverd.daemon.lease import LeaseKept
 from failoverd.daemon.told_in_etcd import Shared, read_named, read_said, read_shared
-from failoverd.record.codec import RecordError, dumps
-from failoverd.transport.etcd import Etcd, EtcdClient, EtcdFailed, Granted, Kept, Refused
+from failoverd.daemon.told_so_far import ToldSoFar
+from failoverd.record.codec import RecordError, dumps, encode
+from failoverd.transport.etcd import Beside, Etcd, EtcdClient, EtcdFailed, Granted, Kept, Refused
 
 BOUNDED = settings(
     max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
@@ -106,7 +110,7 @@ async def asked_everything(url: str, user: str | None) -> list[object]:
         lambda: client.keep_alive(77, 2.0),
         lambda: client.read("/t/main/", 2.0),
         lambda: client.claim("/t/main/leader", "{}", 77, 2.0),
-        lambda: client.write_if(("/t/main/leader", 5), "/t/main/machine", 9, "{}", 2.0),
+        lambda: client.write_if(("/t/main/leader", 5), ("/t/main/machine", 9), "{}", Beside(), 2.0),
         lambda: client.put("/t/main/daemons/x", "{}", 77, 2.0),
         lambda: client.give_up("/t/main/leader", 5, 2.0),
         lambda: client.revoke(77, 2.0),
@@ -282,3 +286,26 @@ def test_a_shared_journal_with_anything_in_it_names_a_group_and_a_term_or_is_ref
     assert re.fullmatch("[0-9A-Za-z]{1,64}", shared.held.group)
     assert type(shared.held.term) is int
     assert 0 <= shared.held.term < 2**53
+
+
+TOLD = {"version": 1, "at": 1.7e9, "epoch": 3, "entry": encode(
+    Entry(EntryKind.TRANSITION, StateName.SUSPECT, StateName.FENCING, Trigger.AUTOMATIC, "said")
+)}  # fmt: skip
+
+
+@BOUNDED
+@given(
+    changed=st.dictionaries(st.sampled_from([*TOLD, *TOLD["entry"]]), ANYTHING, max_size=2),
+    key=st.sampled_from(["1-1/000001", "1-1/9", "1-1/x", "1-1/²", "", "/", "7"]),
+)
+@example(changed={"at": 1e999}, key="1-1/1")
+@example(changed={"epoch": 2**63}, key="1-1/1")
+@example(changed={"salvaged_bytes": True}, key="1-1/1")
+def test_what_a_leader_has_told_can_be_journaled_by_the_next_one_or_is_left_out(changed, key):
+    entry = {**TOLD["entry"], **{k: v for k, v in changed.items() if k in TOLD["entry"]}}
+    said = {**TOLD, **{k: v for k, v in changed.items() if k in TOLD}, "entry": entry}
+    told = ToldSoFar("/t/main/")
+    for one in told.take_up({f"{told.below}{key}": kept(json.dumps(said))}):
+        assert dumps(one.entry)
+        assert 0 <= one.epoch < 2**63
+        assert 0 <= one.at < 1e12
