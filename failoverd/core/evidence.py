@@ -7,6 +7,7 @@ evidence about now.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from failoverd.core import other_daemons
@@ -27,7 +28,7 @@ from failoverd.core.policy import Policy
 from failoverd.core.writers import at_once
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Situation:
     """What a predicate sees: the present view, the memory before it, the policy."""
 
@@ -35,20 +36,25 @@ class Situation:
     memory: Memory
     policy: Policy
 
-    @property
+    @functools.cached_property
     def primary(self) -> NodeReport:
         assert self.memory.primary is not None
         return self.view.report(self.memory.primary)
 
-    @property
+    @functools.cached_property
     def standbys(self) -> tuple[NodeReport, ...]:
         assert self.memory.primary is not None
         return self.view.others(self.memory.primary)
 
 
+NO_ANSWER = SILENT | {Outcome.FAILING}
+NOT_WRITTEN = NO_ANSWER | {Outcome.REJECTED}
+REFUSALS = frozenset({Outcome.TOO_MANY_CONNECTIONS, Outcome.SHUTTING_DOWN, Outcome.REJECTED})
+
+
 def sql_is_silent(s: Situation) -> bool:
     """Neither the held session nor a fresh connection says anything that a server says."""
-    return not s.primary.heard and s.primary.fresh.outcome in SILENT | {Outcome.FAILING}
+    return not s.primary.heard and s.primary.fresh.outcome in NO_ANSWER
 
 
 def blind(s: Situation) -> bool:
@@ -103,7 +109,7 @@ def sync_blocked(s: Situation) -> bool:
 
 
 def unwritable(s: Situation) -> bool:
-    return answers(s) and s.primary.write.outcome in SILENT | {Outcome.FAILING, Outcome.REJECTED}
+    return answers(s) and s.primary.write.outcome in NOT_WRITTEN
 
 
 def healthy(s: Situation) -> bool:
@@ -111,8 +117,7 @@ def healthy(s: Situation) -> bool:
 
 
 def busy(s: Situation) -> bool:
-    refusals = {Outcome.TOO_MANY_CONNECTIONS, Outcome.SHUTTING_DOWN, Outcome.REJECTED}
-    return bool({s.primary.held.outcome, s.primary.fresh.outcome} & refusals)
+    return s.primary.held.outcome in REFUSALS or s.primary.fresh.outcome in REFUSALS
 
 
 def recovering(s: Situation) -> bool:

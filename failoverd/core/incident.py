@@ -7,6 +7,7 @@ log, the journal and the report say the same and cannot change what is done.
 from __future__ import annotations
 
 import enum
+import operator
 from dataclasses import dataclass, fields
 
 from failoverd.core.arming import changed
@@ -37,7 +38,7 @@ from failoverd.core.policy import Policy
 from failoverd.core.salvage import measured
 from failoverd.core.schedule import OperatorSwitchover
 from failoverd.core.sentences import diagnosed, entered, heard, learnt, led_astray
-from failoverd.core.situation import Machine, forgetful
+from failoverd.core.situation import OF_ONE_PROCESS, Machine
 from failoverd.core.states import (
     Blocked,
     BlockReason,
@@ -246,20 +247,21 @@ def _kind(before: Machine, event: Event, after: Machine) -> EntryKind:
 
 
 _OF_NOW = ("view", "memory", "entered_at", "targets_seen", "dead_man_unlike_since")
+_CARRIED = operator.attrgetter(*(f.name for f in fields(Machine) if f.name not in _OF_NOW))
+_REMEMBERED = tuple(f.name for f in fields(Memory) if f.name not in OF_ONE_PROCESS)
+_OF_MEMORY = operator.attrgetter(*_REMEMBERED)
 
 
 def durable_change(before: Machine, after: Machine) -> bool:
     """Whether a restart from what was journaled last would lose something."""
-    carried = [f.name for f in fields(Machine) if f.name not in _OF_NOW]
-    if any(getattr(before, name) != getattr(after, name) for name in carried):
+    if _CARRIED(before) != _CARRIED(after):
         return True
-    return bool(_changed(before.memory, after.memory))
+    return bool(_OF_MEMORY(before.memory) != _OF_MEMORY(after.memory))
 
 
 def _changed(before: Memory, after: Memory) -> list[str]:
     """The fields that a restart remembers and that are not what they were."""
-    old, new = forgetful(before), forgetful(after)
-    return [f.name for f in fields(Memory) if getattr(old, f.name) != getattr(new, f.name)]
+    return [name for name in _REMEMBERED if getattr(before, name) != getattr(after, name)]
 
 
 def trigger_of(before: Machine, event: Event, after: Machine) -> Trigger:

@@ -102,14 +102,14 @@ class Memory:
 
 def observe(memory: Memory, view: ClusterView, policy: Policy) -> Memory:
     """Fold one view into the memory."""
+    replays = memory.replay_stands
     for report in view.nodes.values():
         memory = _remember_host(memory, report)
         memory = _remember_standby(memory, report, policy)
-        replay = replaying(memory.replay_stands, report)
-        memory = memory if replay is memory.replay_stands else replace(memory, replay_stands=replay)
+        replays = replaying(replays, report)
     since = writing_since(memory.writable_since, view)
-    if since != memory.writable_since:
-        memory = replace(memory, writable_since=since)
+    if replays is not memory.replay_stands or since != memory.writable_since:
+        memory = replace(memory, replay_stands=replays, writable_since=since)
     if memory.primary is None:
         return memory
     primary = view.report(memory.primary)
@@ -188,7 +188,11 @@ def _remember_primary(memory: Memory, report: NodeReport, policy: Policy) -> Mem
         return memory
     if memory.system_identifier not in (None, server.system_identifier):
         return memory
-    memory = replace(
+    lsn, lsn_at, rate = memory.primary_lsn, memory.primary_lsn_at, memory.peak_wal_rate
+    if server.written_lsn is not None:
+        rate = _fastest(memory, server, server.written_lsn, policy)
+        lsn, lsn_at = server.written_lsn, server.seen_at
+    return replace(
         memory,
         system_identifier=server.system_identifier,
         timeline=max(memory.timeline, server.timeline),
@@ -200,20 +204,20 @@ def _remember_primary(memory: Memory, report: NodeReport, policy: Policy) -> Mem
         slots=lasting(server.slots, memory.slots),
         required=server.limits or memory.required,
         application_names=_application_names(memory, server, policy),
+        primary_lsn=lsn,
+        primary_lsn_at=lsn_at,
+        peak_wal_rate=rate,
     )
-    if server.written_lsn is None:
-        return memory
+
+
+def _fastest(memory: Memory, server: ServerFacts, written: Lsn, policy: Policy) -> float:
+    """Bytes a second, the highest seen between two rounds, this one included."""
     rate = memory.peak_wal_rate
     if memory.primary_lsn is not None and memory.primary_lsn_at is not None:
         seconds = server.seen_at - memory.primary_lsn_at
         if seconds >= policy.interval_s / 2:
-            rate = max(rate, (server.written_lsn - memory.primary_lsn) / seconds)
-    return replace(
-        memory,
-        primary_lsn=server.written_lsn,
-        primary_lsn_at=server.seen_at,
-        peak_wal_rate=rate,
-    )
+            rate = max(rate, (written - memory.primary_lsn) / seconds)
+    return rate
 
 
 def _remember_checkpoint(memory: Memory, report: NodeReport) -> Memory:
@@ -230,6 +234,8 @@ def _remember_checkpoint(memory: Memory, report: NodeReport) -> Memory:
 def _application_names(
     memory: Memory, server: ServerFacts, policy: Policy
 ) -> Mapping[NodeName, str]:
+    if not server.senders:
+        return memory.application_names
     hosts = [node.host for node in policy.nodes.values()]
     found: dict[NodeName, str] = {}
     for name, node in policy.nodes.items():

@@ -55,7 +55,8 @@ def promised(
         return known
     if known.in_force:
         # Where commits wait for a standby that is gone, what was acknowledged is where it was.
-        return replace(known, synchronous=synchronous) if synchronous else known
+        told = synchronous and synchronous != known.synchronous
+        return replace(known, synchronous=synchronous) if told else known
     if _flushed(requirement, senders, known.since) < requirement.count:
         return known
     return Promise(names, synchronous, in_force=True, since=known.since)

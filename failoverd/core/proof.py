@@ -12,7 +12,7 @@ from failoverd.core.effects import StopMode
 from failoverd.core.election import elect
 from failoverd.core.events import Now
 from failoverd.core.evidence import Situation, guarded_by_us
-from failoverd.core.model import PROOF_LIFETIME_S, FenceProof, NodeName, Outcome
+from failoverd.core.model import PROOF_LIFETIME_S, FenceProof, Instant, NodeName, Outcome
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
 from failoverd.core.states import (
@@ -140,6 +140,20 @@ def taken_over_by_hand(m: Machine, diagnosis: Diagnosis) -> bool:
     return diagnosis is Diagnosis.DEMOTED and sole_writable(m.view, m.memory) in m.asked
 
 
+def promoted_all_the_same(again: Fencing, m: Machine, since: Instant) -> bool:
+    """Another daemon's later number bars our fence, and the only primary is one that we had asked.
+
+    Our procedure can go no further, and what it asked for has come: it is looked at as a promotion
+    by anybody else would be.
+    """
+    found = sole_writable(m.view, m.memory)
+    if not again.elsewhere or found is None or found not in m.asked:
+        return False
+    report = m.view.report(found)
+    later = report.server is not None and report.server.timeline > m.memory.timeline
+    return later and report.began_at >= since and two_writable(m.view, m.memory) is None
+
+
 _DEAD = frozenset({Diagnosis.CRASHED, Diagnosis.STOPPED})
 _GONE = frozenset({Diagnosis.CRASHED, Diagnosis.STOPPED, Diagnosis.HUNG, Diagnosis.UNREACHABLE})
 
@@ -190,7 +204,7 @@ def fence_pending(
     if m.primary_report.began_at < s.since:
         return s
     diagnosis = diagnose(m.view, m.memory, p)
-    if taken_over_by_hand(m, diagnosis):
+    if taken_over_by_hand(m, diagnosis) or promoted_all_the_same(again, m, s.since):
         return Starting()
     if put_right(again.incident, m):
         return over(again.primary, diagnosis)

@@ -118,9 +118,12 @@ class Machine:
             return self
         view = seen_since(event.view, self.memory.primary_since)
         memory = observe(self.memory, view, policy)
-        seen = replace(self, view=view, memory=memory, targets_seen=event.targets)
-        diagnosis = diagnose(view, seen.memory, policy) if seen.looked_at else None
-        return seen if diagnosis is seen.diagnosis else replace(seen, diagnosis=diagnosis)
+        primary = memory.primary
+        looked_at = primary is not None and view.report(primary).round > 0
+        diagnosis = diagnose(view, memory, policy) if looked_at else None
+        return replace(
+            self, view=view, memory=memory, targets_seen=event.targets, diagnosis=diagnosis
+        )
 
     @property
     def primary_report(self) -> NodeReport:
@@ -364,19 +367,23 @@ def seen_since(view: ClusterView, instant: Instant) -> ClusterView:
     return replace(view, nodes=nodes)
 
 
+OF_ONE_PROCESS = (
+    "primary_since",
+    "primary_lsn",
+    "primary_lsn_at",
+    "peak_wal_rate",
+    "last_alive_at",
+    "failed_rounds",
+    "replay_stands",
+    "keeping",
+    "doubt",
+    "shutting_down_since",
+    "writable_since",
+)
+"""Of what is remembered, what belongs to one process and one primary."""
+
+
 def forgetful(memory: Memory) -> Memory:
     """Without what belonged to one process and one primary."""
-    return replace(
-        memory,
-        primary_since=Instant(0.0),
-        primary_lsn=None,
-        primary_lsn_at=None,
-        peak_wal_rate=0.0,
-        last_alive_at=None,
-        failed_rounds=0,
-        replay_stands={},
-        keeping={},
-        doubt=None,
-        shutting_down_since=None,
-        writable_since={},
-    )
+    fresh = Memory()
+    return replace(memory, **{name: getattr(fresh, name) for name in OF_ONE_PROCESS})

@@ -5,6 +5,7 @@ Source: PostgreSQL documentation, "Multiple Synchronous Standbys".
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ _NAME = re.compile(r'"((?:[^"]|"")*)"|([^\s,]+)')
 """In quotes, in which two of them stand for one, or a plain word."""
 
 
+@functools.lru_cache(maxsize=64)
 def parse(setting: str) -> Requirement | None:
     """None where the setting is empty: nothing is promised."""
     if not setting.strip():

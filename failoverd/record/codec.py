@@ -26,6 +26,8 @@ HIDDEN = "***"
 T = TypeVar("T")
 Decoder = Callable[[object, str], Any]
 """Takes the data and the path to it."""
+Encoder = Callable[[Any, bool], Any]
+"""Takes the value, and whether secrets are written, too."""
 
 
 TAG = "_kind"
@@ -44,34 +46,98 @@ def encode(value: object, *, secrets: bool = True) -> Any:
 
     Raises RecordError for a value that could not be read back.
     """
-    match value:
-        case None | bool() | int() if not isinstance(value, enum.Enum):
-            return value
-        case enum.Enum():
-            return value.value
-        case str():
-            return value
-        case float():
-            if not math.isfinite(value):
-                raise RecordError(f"not a finite number: {value}")
-            return value
-        case Lsn():
-            return str(value)
-        case SavedSettings() if not secrets:
-            hidden = [[name, None if v is None else HIDDEN] for name, v in value.values]
-            return {TAG: "SavedSettings", "values": hidden}
-        case tuple():
-            return [encode(one, secrets=secrets) for one in value]
-        case frozenset():
-            return sorted((encode(one, secrets=secrets) for one in value), key=json.dumps)
-        case Mapping():
-            return {_key(k): encode(v, secrets=secrets) for k, v in value.items()}
-        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            names = [field.name for field in dataclasses.fields(value)]
-            encoded = {name: encode(getattr(value, name), secrets=secrets) for name in names}
-            return {TAG: type(value).__name__, **encoded}
-        case _:
-            raise RecordError(f"nothing of the core: {type(value).__name__}")
+    return _encoder(type(value))(value, secrets)
+
+
+def _encoder(kind: type) -> Encoder:
+    """Found once a class: a journal write holds hundreds of values."""
+    known = _ENCODERS.get(kind)
+    if known is None:
+        known = _ENCODERS[kind] = _encoder_of(kind)
+    return known
+
+
+_ENCODERS: dict[type, Encoder] = {}
+
+
+def _encoder_of(kind: type) -> Encoder:
+    if kind in _AS_IT_IS:
+        return _unchanged
+    if issubclass(kind, enum.Enum):
+        return _value_of
+    if issubclass(kind, (int, str)):
+        return _unchanged
+    if issubclass(kind, float):
+        return _finite
+    if issubclass(kind, Lsn):
+        return _text
+    if issubclass(kind, tuple):
+        return _members
+    if issubclass(kind, frozenset):
+        return _sorted_members
+    if issubclass(kind, Mapping):
+        return _pairs
+    if dataclasses.is_dataclass(kind):
+        fields = _fields(kind)
+        return _settings(fields) if issubclass(kind, SavedSettings) else fields
+    raise RecordError(f"nothing of the core: {kind.__name__}")
+
+
+_AS_IT_IS = frozenset({type(None), bool, int, str})
+
+
+def _unchanged(value: Any, _: bool) -> Any:  # noqa: FBT001
+    return value
+
+
+def _value_of(value: Any, _: bool) -> Any:  # noqa: FBT001
+    return value.value
+
+
+def _text(value: Any, _: bool) -> str:  # noqa: FBT001
+    return str(value)
+
+
+def _finite(value: Any, _: bool) -> float:  # noqa: FBT001
+    if not math.isfinite(value):
+        raise RecordError(f"not a finite number: {value}")
+    return float(value)
+
+
+def _members(value: Any, secrets: bool) -> list[Any]:  # noqa: FBT001
+    return [_encoder(type(one))(one, secrets) for one in value]
+
+
+def _sorted_members(value: Any, secrets: bool) -> list[Any]:  # noqa: FBT001
+    return sorted(_members(value, secrets), key=json.dumps)
+
+
+def _pairs(value: Any, secrets: bool) -> dict[str, Any]:  # noqa: FBT001
+    return {_key(k): _encoder(type(v))(v, secrets) for k, v in value.items()}
+
+
+def _fields(kind: type) -> Encoder:
+    names = [field.name for field in dataclasses.fields(kind)]
+
+    def write(value: Any, secrets: bool) -> dict[str, Any]:  # noqa: FBT001
+        encoded: dict[str, Any] = {TAG: kind.__name__}
+        for name in names:
+            one = getattr(value, name)
+            known = type(one)
+            encoded[name] = one if known in _AS_IT_IS else _encoder(known)(one, secrets)
+        return encoded
+
+    return write
+
+
+def _settings(whole: Encoder) -> Encoder:
+    def write(value: Any, secrets: bool) -> Any:  # noqa: FBT001
+        if secrets:
+            return whole(value, secrets)
+        hidden = [[name, None if v is None else HIDDEN] for name, v in value.values]
+        return {TAG: "SavedSettings", "values": hidden}
+
+    return write
 
 
 def _key(key: object) -> str:
@@ -82,7 +148,10 @@ def _key(key: object) -> str:
 
 def dumps(value: object, *, secrets: bool = True) -> str:
     """Compact JSON text, in ASCII: any string survives it."""
-    return json.dumps(encode(value, secrets=secrets), separators=(",", ":"), allow_nan=False)
+    return _COMPACT(encode(value, secrets=secrets))
+
+
+_COMPACT = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 # Reading.
@@ -186,6 +255,7 @@ def _union(members: tuple[Any, ...]) -> Decoder:
     plain = [m for m in members if m is not type(None) and m not in classes.values()]
     if len(plain) > 1:
         raise RecordError(f"a union that its data cannot tell apart: {plain}")
+    of_plain = _decoder(plain[0]) if plain else None
 
     def read(data: object, path: str) -> Any:
         if data is None and optional:
@@ -195,8 +265,8 @@ def _union(members: tuple[Any, ...]) -> Decoder:
             if member is None:
                 raise RecordError(f"{path}: {data[TAG]!r} is none of {sorted(classes)}")
             return _decoder(member)(data, path)
-        if plain:
-            return _decoder(plain[0])(data, path)
+        if of_plain is not None:
+            return of_plain(data, path)
         raise RecordError(f"{path}: one of {sorted(classes)} expected, not {_shape(data)}")
 
     return read
@@ -244,16 +314,19 @@ def _dataclass(expected: type) -> Decoder:
         if field.default is missing and field.default_factory is missing
     }
 
+    # A class may hold one of its own: its fields are asked for when the first is read.
+    of = functools.cache(lambda name: _decoder(hints[name]))
+
     def read(data: object, path: str) -> Any:
         items = dict(_object(data, path))
         kind = items.pop(TAG, None)
         if kind != expected.__name__:
             raise RecordError(f"{path}: {expected.__name__} expected, not {kind!r}")
-        if unknown := sorted(set(items) - set(fields)):
-            raise RecordError(f"{path}: {expected.__name__} has no {', '.join(unknown)}")
-        if absent := sorted(required - set(items)):
-            raise RecordError(f"{path}: {expected.__name__} lacks {', '.join(absent)}")
-        values = {n: _decoder(hints[n])(v, f"{path}.{n}") for n, v in items.items()}
+        if unknown := items.keys() - fields.keys():
+            raise RecordError(f"{path}: {expected.__name__} has no {', '.join(sorted(unknown))}")
+        if absent := required - items.keys():
+            raise RecordError(f"{path}: {expected.__name__} lacks {', '.join(sorted(absent))}")
+        values = {n: of(n)(v, f"{path}.{n}") for n, v in items.items()}
         return expected(**values)
 
     return read

@@ -1,7 +1,11 @@
-"""`python -m tests.sim SEED [COUNT]`: run seeds; the first that fails is shrunk and told."""
+"""`python -m tests.sim SEED [COUNT]`: run seeds; the first that fails is shrunk and told.
+
+Whoever changes the simulator compares the digest of the stories: the same seeds are the same runs.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections import Counter
 from time import perf_counter
@@ -15,12 +19,14 @@ def main() -> int:
     failovers, turns, seconds = 0, 0, 0.0
     broken: Counter[str] = Counter()
     ends: Counter[str] = Counter()
+    stories = hashlib.sha256()
     for seed in range(first, first + count):
         outcome = run(seed)
         failovers += outcome.failovers
         turns += outcome.turns
         seconds += outcome.seconds
         ends[outcome.ends] += 1
+        stories.update(repr((seed, outcome.broken, outcome.story, outcome.turns)).encode())
         if outcome.broken:
             broken[outcome.broken] += 1
             if len(broken) <= 12:
@@ -33,7 +39,8 @@ def main() -> int:
     took = perf_counter() - began
     print(  # noqa: T201
         f"{count} runs, {failovers} failovers, {turns} turns, {seconds:.0f} virtual seconds,"
-        f" {took:.1f} s; {sum(broken.values())} broken; {dict(ends)}"
+        f" {took:.1f} s; {sum(broken.values())} broken; {dict(ends)};"
+        f" stories {stories.hexdigest()[:16]}"
     )
     return 1 if broken else 0
 

@@ -37,7 +37,7 @@ def writes(world: World, client: str, every_s: float, until: float) -> Steps:
         if any(one.client == client for one in server.waiting):
             continue
         world.commit(server, client)
-        world.kernel.after(0.002, lambda s=server: world.release(s))  # type: ignore[misc]
+        world.kernel.after(0.002, world.release, server)
 
 
 def writes_by(world: World, way: Way, client: str, every_s: float, until: float) -> Steps:
@@ -54,7 +54,7 @@ def writes_by(world: World, way: Way, client: str, every_s: float, until: float)
         if not writable or busy or world.hosts[name].disk_full:
             continue
         world.commit(server, client)
-        world.kernel.after(0.002, lambda s=server: world.release(s))  # type: ignore[misc]
+        world.kernel.after(0.002, world.release, server)
 
 
 def _goes_on(world: World, name: NodeName, life: int) -> bool:

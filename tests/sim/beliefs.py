@@ -6,7 +6,7 @@ themselves: a diagnosis that the world does not bear out, a round that should no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -84,43 +84,53 @@ class Beliefs:
         now, m = self.world.now, d.machine
         if isinstance(m.state, Reverting) and now + d.clock_offset - m.entered_at > WAY_BACK_S:
             self.fail(f"{d.name} does not come to the end of its way back: {m.state.why}")
+        if not m.jobs and not self.back_since:
+            return
+        at_rest = isinstance(m.state, Watching) or (
+            isinstance(m.state, Blocked) and m.state.returns_to is None
+        )
+        able = at_rest and d.policy.mode is Mode.AUTOMATIC and not self.world.slow
         for name in self.world.hosts:
             server, key = self.world.server(name), (d.name, name)
-            fenced = name in m.jobs and m.jobs[name].job is Job.QUARANTINED
-            lately = now - self.host_at.get(key, -9.0) < LATELY_S
-            at_rest = isinstance(m.state, Watching) or (
-                isinstance(m.state, Blocked) and m.state.returns_to is None
-            )
+            fenced = able and name in m.jobs and m.jobs[name].job is Job.QUARANTINED
             # Of one on the present timeline nobody knows by that alone which of the two is stale.
-            older = server.timeline < m.memory.timeline
-            able = lately and d.policy.mode is Mode.AUTOMATIC and at_rest and older
-            if not (fenced and able and server.may_commit() and not self.world.slow):
-                self.back_since.pop(key, None)
+            fenced = fenced and server.timeline < m.memory.timeline and server.may_commit()
+            if not fenced or now - self.host_at.get(key, -9.0) >= LATELY_S:
+                if self.back_since:
+                    self.back_since.pop(key, None)
             elif now - self.back_since.setdefault(key, now) > BACK_S:
                 self.fail(f"{name} was fenced by {d.name}, takes writes again, and is left alone")
 
-    def heard(self, d: Daemon, name: NodeName) -> bool:
-        """A standby that this daemon reaches receives from it now."""
-        world, server = self.world, self.world.server(name)
-        return any(
-            s.stream is not None
-            and world.streams(s, server)
-            and world.now - s.stream.heard_at < LATELY_S
-            and connect_outcome(world, d.name, s.name) is Outcome.OK
+    def receivers(self) -> list[tuple[NodeName, NodeName]]:
+        """Each standby that receives now, and from whom."""
+        world, now = self.world, self.world.now
+        return [
+            (s.name, s.stream.upstream)
             for s in world.servers()
-        )
+            if s.stream is not None
+            and now - s.stream.heard_at < LATELY_S
+            and world.streams(s, world.server(s.stream.upstream))
+        ]
 
-    def sample(self, d: Daemon, name: NodeName, outcome: Outcome) -> None:
-        now, host = self.world.now, self.world.hosts[name]
-        reached = self.world.both_ways(d.name, name) and host.runs and not host.ssh_broken
-        if outcome is Outcome.OK:
-            self.answered_at[d.name, name] = now
-        if reached:
-            self.host_at[d.name, name] = now
-        if reached and outcome is Outcome.OK:
-            self.lives_seen.add((d.name, name, host.boot))
-        if not self.heard(d, name):
-            self.unheard_at[d.name, name] = now
+    def sample(
+        self,
+        d: Daemon,
+        outcomes: Mapping[NodeName, Outcome],
+        receivers: list[tuple[NodeName, NodeName]],
+    ) -> None:
+        """Heard is whoever a standby receives from that this daemon reaches."""
+        now, ok = self.world.now, Outcome.OK
+        heard = {upstream for standby, upstream in receivers if outcomes[standby] is ok}
+        for name, host in self.world.hosts.items():
+            key, answers = (d.name, name), outcomes[name] is ok
+            if answers:
+                self.answered_at[key] = now
+            if host.runs and not host.ssh_broken and self.world.both_ways(d.name, name):
+                self.host_at[key] = now
+                if answers:
+                    self.lives_seen.add((d.name, name, host.boot))
+            if name not in heard:
+                self.unheard_at[key] = now
 
     back_since: dict[tuple[str, NodeName], float] = field(
         default_factory=dict[tuple[str, NodeName], float]
@@ -274,11 +284,6 @@ class Beliefs:
         tried = could or any(self.host_at.get((d.name, n), -9.0) > lately - 2 for n in others)
         if not tried and silent_s < 55.0:
             self.fail(f"{d.name} says that {name} {said}, and nobody else could try")
-
-    def _heard_by_others(self, d: Daemon, name: NodeName) -> None:
-        long = self.world.now - self.unheard_at.get((d.name, name), 0.0) > ROUND_S + 1
-        if long and not self.world.slow and self.heard(d, name):
-            self.fail(f"{d.name} has given {name} up, and a standby hears it all the time")
 
     # Before it acts.
 

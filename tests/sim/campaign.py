@@ -7,12 +7,13 @@ in docs/verification.md beside the command that repeats it.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,14 +103,23 @@ def stories(broken: Iterable[str], most: int = 3) -> Iterator[str]:
 def run(names: list[str], workers: int, worlds: list[str], seconds: float) -> tuple[Figures, int]:
     """As many as fit into `seconds`; how many of the names were run."""
     figures, done, began = Figures(), 0, perf_counter()
+    # What is imported stays: a collection of garbage need not look through it each time.
+    gc.freeze()
     with ProcessPoolExecutor(workers) as pool:
         explored = [pool.submit(whole_of, world) for world in worlds]
-        waiting = list(parts(names))
-        while waiting and perf_counter() - began < seconds:
-            batch, waiting = waiting[: 4 * workers], waiting[4 * workers :]
-            for part, found in zip(batch, pool.map(these, batch), strict=True):
-                figures.add(found)
-                done += len(part)
+        waiting = parts(names)
+        under_way: deque[Future[Figures]] = deque()
+        while True:
+            # In order, so that what was run is a range; and nobody waits for the slowest.
+            while len(under_way) < 2 * workers and perf_counter() - began < seconds:
+                part = next(waiting, None)
+                if part is None:
+                    break
+                under_way.append(pool.submit(these, part))
+            if not under_way:
+                break
+            figures.add(found := under_way.popleft().result())
+            done += found.runs
         for one in explored:
             print(one.result(), flush=True)  # noqa: T201
     return figures, done

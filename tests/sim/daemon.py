@@ -202,9 +202,8 @@ class Daemon:
             life.reports[name] = report
             if name == self.machine.memory.primary:
                 life.doubt = not (report.held.ok and report.fresh.ok)
-            ours = [r.ours for r in life.reports.values()]
-            view = ClusterView(dict(life.reports), bool(ours) and all(ours))
-            view = replace(view, journal_failing=life.course.journal_failing)
+            ours = all(r.ours for r in life.reports.values())
+            view = ClusterView(dict(life.reports), ours, life.course.journal_failing)
             self.happens(Observed(view, life.looks.seen))
             if self.world.now < beat and name not in life.hurried:
                 life.waiting.add(name)
@@ -282,7 +281,7 @@ class Daemon:
             event = life.queue.popleft()
             done = yield from self._turn(event)
             if not done and isinstance(event, Replied):
-                self.world.kernel.after(JOURNAL_RETRY_S, lambda e=event: self._again(life, e))  # type: ignore[misc]
+                self.world.kernel.after(JOURNAL_RETRY_S, self._again, life, event)
         life.consuming = False
         self._sleep()
 

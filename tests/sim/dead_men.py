@@ -70,23 +70,27 @@ class DeadMen:
 
     def sample(self, d: Daemon) -> None:
         """What is armed is let go where nobody would take over; what counts as armed watches."""
-        for host in self.world.hosts.values():
+        hosts = self.world.hosts.values()
+        for host in hosts:
             if host.paused:
                 self.stood_still[host.name] = self.world.now
         self._woken()
         m = d.machine
-        for host in self.world.hosts.values():
+        a = renewed(m)
+        if a is None and not self.since and all(host.dead_man is None for host in hosts):
+            return
+        nobody = isinstance(m.state, Paused) or d.policy.mode is not Mode.AUTOMATIC
+        nobody |= isinstance(m.state, Blocked) and m.state.returns_to is None
+        for host in hosts:
             w = host.dead_man
             watching = w is not None and host.boot == w.boot and not w.ended
-            nobody = isinstance(m.state, Paused) or d.policy.mode is not Mode.AUTOMATIC
-            nobody |= isinstance(m.state, Blocked) and m.state.returns_to is None
             if self._for(LET_GO_S, "armed", d, host, watching and nobody and not d.journal_fails):
                 self.fail(
                     f"{d.name} leaves a dead-man armed on {host.name}, and takes nothing over"
                 )
-            counted = (a := renewed(m)) is not None and a.node == host.name
-            lost = w is None or not watching or w.armed_for != armed_for(host)
-            false = counted and (lost or (a is not None and w is not None and w.name != a.name))
+            false = a is not None and a.node == host.name
+            if false and w is not None and watching:
+                false = w.armed_for != armed_for(host) or w.name != a.name
             if self._for(KNOWN_S, "counted", d, host, false):
                 self.fail(f"{d.name} counts on a dead-man of {host.name}, and none watches there")
 
@@ -101,11 +105,14 @@ class DeadMen:
 
     def _for(self, seconds: float, what: str, d: Daemon, host: Host, holds: bool) -> bool:  # noqa: FBT001
         """It holds for so long, with its host within reach all the time."""
+        key = (what, d.name, host.name)
+        if not holds:
+            if self.since:
+                self.since.pop(key, None)
+            return False
         reached = self.world.both_ways(d.name, host.name) and host.runs and not host.ssh_broken
         stalled = d.life is not None and d.life.owner.stalled_until > self.world.now
-        key = (what, d.name, host.name)
-        good = reached and not stalled and not host.slow_acts and not self.world.slow
-        if not holds or not good:
+        if not reached or stalled or host.slow_acts or self.world.slow:
             self.since.pop(key, None)
             return False
         return self.world.now - self.since.setdefault(key, self.world.now) > seconds

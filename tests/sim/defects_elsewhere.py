@@ -80,7 +80,7 @@ OTHERS = [
     ),
     *of(
         "core/incident.py",
-        ("not-journaled", "    if any(getattr(before, name) != getattr(after, name) for name in carried):\n        return True\n    return", "    return",
+        ("not-journaled", "    if _CARRIED(before) != _CARRIED(after):\n        return True\n    return", "    return",
          "What changes beside a transition is not journaled."),
     ),
     *of(

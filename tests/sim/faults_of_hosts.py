@@ -27,7 +27,7 @@ def _crash_orphaned(s: Stage, f: Fault, host: Host) -> Callable[[], None]:
 
 def _crash_and_restart(s: Stage, f: Fault, host: Host) -> None:
     s.world.die(host.server)
-    s.world.kernel.after(f.lasts, lambda: started(s.world, host, "its operator"))
+    s.world.kernel.after(f.lasts, started, s.world, host, "its operator")
 
 
 def started(world: World, host: Host, by: str) -> None:
@@ -38,7 +38,7 @@ def started(world: World, host: Host, by: str) -> None:
 def _clean_stop(s: Stage, f: Fault, host: Host) -> None:
     s.world.shut_down(host.server)
     if f.number % 2:
-        s.world.kernel.after(f.lasts, lambda: started(s.world, host, "its operator"))
+        s.world.kernel.after(f.lasts, started, s.world, host, "its operator")
 
 
 def _slow_stop(s: Stage, f: Fault, host: Host) -> None:

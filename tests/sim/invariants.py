@@ -84,34 +84,40 @@ class Invariants:
         raise Broken(what)
 
     def of(self, d: Daemon) -> Known:
-        return self.known.setdefault(d.name if d.store is None else "all", Known())
+        name = d.name if d.store is None else "all"
+        known = self.known.get(name)
+        if known is None:
+            known = self.known[name] = Known()
+        return known
 
     # Sampled: since when each daemon could see each node well.
 
     def _sample(self) -> None:
         now, world = self.world.now, self.world
         world.timed_out_streams()
+        receivers = self.beliefs.receivers()
         for d in self.daemons:
-            if d.alive:
+            alive, saw_well = d.alive, self.of(d).saw_well
+            if alive:
                 self.beliefs.came_back(d)
                 self.dead_men.sample(d)
                 self.led.sample(d)
-            for name in world.hosts:
-                host = world.hosts[name]
-                outcome = connect_outcome(world, d.name, name)
-                well = outcome is Outcome.OK
+            outcomes = {name: connect_outcome(world, d.name, name) for name in world.hosts}
+            for name, host in world.hosts.items():
+                key, outcome = (d.name, name), outcomes[name]
                 if outcome in SILENT:
-                    self.silent_at[d.name, name] = now
+                    self.silent_at[key] = now
                 else:
-                    self.spoke_at[d.name, name] = now
+                    self.spoke_at[key] = now
+                well = outcome is Outcome.OK
                 if well:
-                    self.ok_at[d.name, name] = now
-                    self.boots[d.name, name] = host.boot
-                if not well or host.disk_full or host.ssh_broken or not d.alive:
-                    self.bad_at[d.name, name] = now
+                    self.ok_at[key] = now
+                    self.boots[key] = host.boot
+                if not well or host.disk_full or host.ssh_broken or not alive:
+                    self.bad_at[key] = now
                 elif not host.server.recovery:
-                    self.of(d).saw_well.add(name)
-                self.beliefs.sample(d, name, outcome)
+                    saw_well.add(name)
+            self.beliefs.sample(d, outcomes, receivers)
         world.kernel.after(SAMPLE_S, self._sample)
 
     # What happens in the world.

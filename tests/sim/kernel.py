@@ -44,53 +44,57 @@ NOBODY = Owner()
 class Kernel:
     def __init__(self) -> None:
         self.now = 0.0
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._count = 0
 
-    def at(self, when: float, act: Callable[[], None]) -> None:
+    def at(self, when: float, act: Callable[..., object], *about: object) -> None:
         self._count += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._count, act))
+        now = self.now
+        heapq.heappush(self._heap, (max(now, when), self._count, act, about))
 
-    def after(self, seconds: float, act: Callable[[], None]) -> None:
-        self.at(self.now + seconds, act)
+    def after(self, seconds: float, act: Callable[..., object], *about: object) -> None:
+        self._count += 1
+        now = self.now
+        when = now + seconds
+        heapq.heappush(self._heap, (max(now, when), self._count, act, about))
 
     def spawn(self, steps: Steps, owner: Owner = NOBODY) -> Process:
         process = Process(steps, owner)
-        self.after(0.0, lambda: self._resume(process, 0))
+        self.after(0.0, self._resume, process, 0)
         return process
 
     def poke(self, process: Process) -> None:
         """It goes on now instead of when it wanted to."""
-        turn = process.turn
-        self.after(0.0, lambda: self._resume(process, turn))
+        self.after(0.0, self._resume, process, process.turn)
 
     def run_until(self, when: float, stop: Callable[[], bool] | None = None) -> None:
-        while self._heap and self._heap[0][0] <= when:
-            self.now, _, act = heapq.heappop(self._heap)
-            act()
+        heap = self._heap
+        while heap and heap[0][0] <= when:
+            self.now, _, act, about = heapq.heappop(heap)
+            act(*about)
             if stop is not None and stop():
                 return
         self.now = max(self.now, when)
 
     def _resume(self, process: Process, turn: int) -> None:
-        if process.done or process.turn != turn or not process.owner.alive:
+        owner = process.owner
+        if process.done or process.turn != turn or not owner.alive:
             return
-        if process.owner.stalled_until > self.now:
-            self.at(process.owner.stalled_until, lambda: self._resume(process, turn))
+        if owner.stalled_until > self.now:
+            self.at(owner.stalled_until, self._resume, process, turn)
             return
-        process.turn += 1
+        process.turn = turn = turn + 1
         try:
             wanted = process.steps.send(None)
         except StopIteration as end:
             process.done, process.value = True, end.value
             for waiter, its_turn in process.waiters:
-                self.after(0.0, lambda w=waiter, t=its_turn: self._resume(w, t))  # type: ignore[misc]
+                self.after(0.0, self._resume, waiter, its_turn)
             return
-        turn = process.turn
         if isinstance(wanted, Join):
             if wanted.process.done:
-                self.after(0.0, lambda: self._resume(process, turn))
+                self.after(0.0, self._resume, process, turn)
                 return
             wanted.process.waiters.append((process, turn))
             wanted = wanted.seconds
-        self.after(wanted, lambda: self._resume(process, turn))
+        self.after(wanted, self._resume, process, turn)

@@ -20,6 +20,7 @@ from failoverd.core.policy import (
     TargetPolicy,
 )
 from failoverd.core.states import Blocked, BlockReason, Suspect, Watching, name_of
+from failoverd.daemon.course import Ask, Saw
 from tests.sim.applications import writes, writes_by
 from tests.sim.daemon import Daemon
 from tests.sim.faults import (
@@ -190,11 +191,11 @@ class Simulation:
         self.daemons: list[Daemon] = []
         self.invariants = Invariants(self.world, self.daemons, metrics=plan.seed % 10 == 0)
         for n in range(plan.daemons):
-            self.kernel.at(0.3 * n, lambda n=n: self._begin_daemon(n))  # type: ignore[misc]
+            self.kernel.at(0.3 * n, self._begin_daemon, n)
         stage = Stage(self.world, self.daemons)
-        for fault in plan.faults:
-            self.kernel.at(fault.at, lambda f=fault: befall(stage, f, self.over))  # type: ignore[misc]
         self.over = over_at(plan.faults)
+        for fault in plan.faults:
+            self.kernel.at(fault.at, befall, stage, fault, self.over)
         end = self.over + BOUND_S
         self.kernel.spawn(writes(self.world, "app default", plan.rate_s, end))
         self.kernel.spawn(writes(self.world, "app local", plan.rate_s * 2.5, end))
@@ -228,16 +229,12 @@ class Simulation:
             Daemon(name, self.world, self.plan.policy, self._checked, self.world.store)
         )
 
-    def _checked(self, d: Daemon, due: object) -> None:
-        before = getattr(due, "before", None)
-        if before is not None:
-            after = due.after  # type: ignore[attr-defined]
-            if before.visit != after.visit:
-                why = "" if due.entry is None else due.entry.sentence  # type: ignore[attr-defined]
-                self.world.tell(
-                    d.name, f"{name_of(before.state)} -> {name_of(after.state)}: {why[:160]}"
-                )
-        self.invariants.daemon(d, due)  # type: ignore[arg-type]
+    def _checked(self, d: Daemon, due: Saw | Ask) -> None:
+        if isinstance(due, Saw) and due.before.visit != due.after.visit:
+            why = "" if due.entry is None else due.entry.sentence
+            moved = f"{name_of(due.before.state)} -> {name_of(due.after.state)}"
+            self.world.tell(d.name, f"{moved}: {why[:160]}")
+        self.invariants.daemon(d, due)
 
     def _in_time(self) -> None:
         if self.invariants.failovers < (self.plan.failovers or 0):

@@ -58,6 +58,11 @@ def test_what_a_primary_wrote_on_while_a_killed_daemon_was_away_counts_as_lost()
     assert run(1263).broken == ""
 
 
+def test_whoever_another_daemon_has_overtaken_follows_whom_it_had_asked():
+    """It was refused for good, and kept a standby frozen that the other one did not owe."""
+    assert run(1144).broken == ""
+
+
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
     broken = [f"{n}: {found}" for n, p in scenarios(8) if (found := run_plan(p).broken)]
     assert broken == []

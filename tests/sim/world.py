@@ -58,6 +58,10 @@ class World:
     lied: bool = False
     hands: bool = False
     promotes_in: float | None = None
+    of_all: tuple[Server, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.of_all = tuple(host.server for host in self.hosts.values())
 
     @property
     def now(self) -> float:
@@ -73,19 +77,19 @@ class World:
     def server(self, name: NodeName) -> Server:
         return self.hosts[name].server
 
-    def servers(self) -> list[Server]:
-        return [host.server for host in self.hosts.values()]
+    def servers(self) -> tuple[Server, ...]:
+        return self.of_all
 
     # Links.
 
     def passes(self, a: str, b: str) -> bool:
-        return (a, b) not in self.cut
+        return not self.cut or (a, b) not in self.cut
 
     def both_ways(self, a: str, b: str) -> bool:
-        return (a, b) not in self.cut and (b, a) not in self.cut
+        return not self.cut or ((a, b) not in self.cut and (b, a) not in self.cut)
 
     def delay(self, a: str, b: str) -> float:
-        extra = self.slow.get((a, b), 0.0)
+        extra = self.slow.get((a, b), 0.0) if self.slow else 0.0
         return self.random.uniform(0.0005, 0.003) + extra * self.random.random()
 
     # Servers: they start, die and stop.
@@ -110,8 +114,7 @@ class World:
         server.control = recovering if server.recovery else ControlState.IN_CRASH_RECOVERY
         role = "a standby" if server.recovery else "a primary"
         self.tell(name, f"is started by {by} as {role} on timeline {server.timeline}")
-        life = server.life
-        self.kernel.at(server.ready_at, lambda: self._ready(server, life))
+        self.kernel.at(server.ready_at, self._ready, server, server.life)
         self.happened("started", server)
         return True
 
@@ -130,7 +133,7 @@ class World:
         if not server.stopped and not server.replay_paused:
             server.replayed = min(len(server.wal), server.replayed + 3)
         if server.replayed < len(server.wal):
-            self.kernel.after(0.05, lambda: self._replay(server, life))
+            self.kernel.after(0.05, self._replay, server, life)
         else:
             self._receive(server, life)
 
@@ -148,7 +151,7 @@ class World:
         self.happened("died", server)
         host = self.hosts[server.name]
         if host.restarts and host.enabled and not host.kept_down:
-            self.kernel.after(1.0, lambda: self._restarted(host))
+            self.kernel.after(1.0, self._restarted, host)
 
     def _restarted(self, host: Host) -> None:
         started = host.enabled and not host.kept_down
@@ -240,7 +243,7 @@ class World:
             and upstream.descends(server.timeline, len(server.wal))
         )
         if not possible:
-            self.kernel.after(RECEIVER_RETRY_S, lambda: self._receive(server, life))
+            self.kernel.after(RECEIVER_RETRY_S, self._receive, server, life)
             return
         server.stream, server.has_received = Stream(name, upstream.life, self.now), True
         upstream.flushed[server.name] = len(server.wal)
@@ -256,8 +259,7 @@ class World:
         return reached and other and not upstream.descends(server.timeline, len(server.wal))
 
     def _again(self, server: Server) -> None:
-        life = server.life
-        self.kernel.after(RECEIVER_RETRY_S, lambda: self._receive(server, life))
+        self.kernel.after(RECEIVER_RETRY_S, self._receive, server, server.life)
 
     def deliver_soon(self, standby: Server, upstream: Server) -> None:
         life = standby.life
@@ -313,8 +315,7 @@ class World:
         if server.conninfo != to:
             server.conninfo, server.stream = to, None
         if to is not None and server.postmaster and server.stream is None:
-            life = server.life
-            self.kernel.after(0.05, lambda: self._receive(server, life))
+            self.kernel.after(0.05, self._receive, server, server.life)
 
     # Commits.
 
@@ -371,14 +372,13 @@ class World:
         if not server.serving(self.now) or not server.recovery or server.promote_at is not None:
             return
         server.promote_at = self.now + within
-        life = server.life
-        self.kernel.at(server.promote_at, lambda: self._promoted(server, life, by))
+        self.kernel.at(server.promote_at, self._promoted, server, server.life, by)
 
     def _promoted(self, server: Server, life: int, by: str) -> None:
         if server.life != life or not server.postmaster or not server.recovery:
             return
         if server.stopped or not self.hosts[server.name].runs:
-            self.kernel.after(0.5, lambda: self._promoted(server, life, by))
+            self.kernel.after(0.5, self._promoted, server, life, by)
             return
         server.replayed = len(server.wal)
         left = len(server.wal)
