@@ -35,8 +35,8 @@ explore: .venv/ready ## every event in every state of a small world, and of two 
 	$(BIN)/python -m tests.explore.pair --faults $(or $(EXPLORE_FAULTS),1) --standbys $(or $(STANDBYS),1) \
 	  --passes $(or $(PASSES),0) $(ORDERS)
 
-sim: .venv/ready ## every scenario, hundreds of seeds and a small world whole, in two minutes of virtual failovers
-	$(BIN)/python -m tests.sim.campaign --scenarios --explore --seeds $(or $(SEEDS),1000) --seconds $(or $(SECONDS_AT_MOST),100)
+sim: .venv/ready ## every scenario, thousands of seeds and a small world whole, in two minutes of virtual failovers
+	$(BIN)/python -m tests.sim.campaign --scenarios --explore --seeds $(or $(SEEDS),3000) --seconds $(or $(SECONDS_AT_MOST),100)
 
 sim-long: .venv/ready ## SEEDS from FIRST on, at most SECONDS_AT_MOST; what was run goes into docs/verification.md
 	$(BIN)/python -m tests.sim.campaign --first $(or $(FIRST),1) --seeds $(or $(SEEDS),100000) \

@@ -16,14 +16,15 @@ from failoverd.core.leadership import (
     may_act,
     owner,
 )
-from failoverd.core.model import SPOKE, ClusterView, DaemonReport, Instant, NodeReport
+from failoverd.core.model import ClusterView, DaemonReport, Instant, NodeReport
 from failoverd.core.situation import Machine
 from failoverd.daemon import clock
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.leadership import Follows, Leads, NotLeading, Standing, Turned
 from failoverd.daemon.lease import LeaseKept
+from failoverd.daemon.saying import Others, Saying, word_of
 from failoverd.daemon.terms import Held, Terms
-from failoverd.daemon.told_in_etcd import Shared, read_named, read_said, read_shared
+from failoverd.daemon.told_in_etcd import Shared, read_named, read_shared
 from failoverd.daemon.told_so_far import ToldSoFar
 from failoverd.record.codec import VERSION, RecordError, dumps
 from failoverd.record.record import Record
@@ -31,8 +32,6 @@ from failoverd.transport.etcd import Beside, EtcdClient, EtcdFailed, Kept, Refus
 
 LOOK_LIMIT_S = 1.0
 APPEND_LIMIT_S = 2.0
-SAY_EVERY_S = 10.0
-"""What nobody doubts is told again so often; a doubt of anybody's, after each look."""
 STANDS_BACK_S = 10.0
 IN_DOUBT_S = 0.25
 """Between two looks at what the others see, while the primary does not answer here."""
@@ -82,14 +81,10 @@ class Candidacy:
         self._tell: Callable[[Turned], None] = lambda _: None
         self._leader = ("", "")
         self._failing = "etcd was not asked yet"
-        self.others: Mapping[str, DaemonReport] = {}
-        self._seen: dict[str, int] = {}
-        self._asked_before_at = Instant(0.0)
+        self._others = Others(journal.identity, self._daemons)
         self._look: NodeReport | None = None
         self._has_looked = asyncio.Event()
-        self._said: tuple[str, bool, bool, int] | None = None
-        """Whom it told of last, what of it, and by which lease."""
-        self._said_at = Instant(0.0)
+        self._saying = Saying()
         self._hurry = asyncio.Event()
         self._blind_since: Instant | None = None
         self._left_at: Instant | None = None
@@ -105,6 +100,10 @@ class Candidacy:
     def owner(self) -> str:
         group = self._journal.identity if self._group is None else self._group.group
         return owner(group, self.term)
+
+    @property
+    def others(self) -> Mapping[str, DaemonReport]:
+        return self._others.reports
 
     def may_act(self) -> bool:
         return self._active and may_act(self._held(), clock.boottime())
@@ -223,7 +222,7 @@ class Candidacy:
         asked_at = clock.monotonic()
         found = await self._read()
         leader = found.get(self._leader_key)
-        self._note_others(found, asked_at)
+        self._others.note(found, asked_at)
         if self._leaves_it_to_others():
             if leader is not None and leader.lease == self._lease.id != 0:
                 self._made_at = 0
@@ -321,35 +320,10 @@ class Candidacy:
             look, lease = self._look, self._lease.id
             if look is None or not lease or self._lease.failing:
                 continue
-            heard, now = look.fresh.outcome in SPOKE, clock.monotonic()
-            blind = self._blind_since is not None
-            news = (look.name, heard, blind, lease)
-            doubts = (one.blind or not one.heard for one in self.others.values())
-            doubted = blind or not heard or any(doubts)
-            if news == self._said and not doubted and now - self._said_at < SAY_EVERY_S:
+            word, now = word_of(look, blind=self._blind_since is not None), clock.monotonic()
+            if not self._saying.is_due(word, lease, now, others_doubt=self._others.doubt):
                 continue
-            age_s = max(0.0, now - look.fresh.began_at)
-            said = {"name": self._named.name, "primary": look.name, "heard": heard, "blind": blind}
-            text = json.dumps({**said, "age_s": round(age_s, 3)})
-            key = f"{self._daemons}{self._journal.identity}"
+            key, text = f"{self._daemons}{self._journal.identity}", word.text(self._named.name, now)
             with contextlib.suppress(EtcdFailed):  # whoever looks at who leads says so
                 await self._client.put(key, text, lease, LOOK_LIMIT_S)
-                self._said, self._said_at = news, now
-
-    def _note_others(self, found: Mapping[str, Kept], asked_at: Instant) -> None:
-        """What was not there when etcd was asked before was said after that, by our clock."""
-        others: dict[str, DaemonReport] = {}
-        for key, kept in found.items():
-            identity = key.removeprefix(self._daemons)
-            if identity in (key, self._journal.identity):
-                continue
-            known = self.others.get(identity)
-            if known is not None and self._seen.get(identity) == kept.changed:
-                others[identity] = known
-                continue
-            self._seen[identity] = kept.changed
-            report = read_said(kept.value, self._asked_before_at)
-            if report is not None:
-                others[identity] = report
-        self.others = others
-        self._asked_before_at = asked_at
+                self._saying.said(word, lease, now)

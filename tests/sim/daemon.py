@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from failoverd.core.events import Command, DaemonStops, Event, Now, Observed, Replied, Woke
 from failoverd.core.machine import TWO_LOOKS_APART_S
-from failoverd.core.model import Cause, ClusterView, Instant, NodeName, NodeReport, WallTime
+from failoverd.core.model import (
+    Cause,
+    ClusterView,
+    DaemonReport,
+    Instant,
+    NodeName,
+    NodeReport,
+    WallTime,
+)
 from failoverd.core.operator import refusal
 from failoverd.core.policy import Policy
 from failoverd.core.restart import restored, taken_up
@@ -18,9 +26,10 @@ from failoverd.daemon.course import JOURNAL_RETRY_S, Ask, Course, Saw, Write, Wr
 from failoverd.record.codec import dumps, loads
 from tests.sim.acting import acting
 from tests.sim.kernel import Owner, Process, Steps
-from tests.sim.lease import Candidacy, Store, asked
+from tests.sim.lease import Candidacy
 from tests.sim.looking import Eye, address, round_of
 from tests.sim.renewing import Renewing
+from tests.sim.store import Store, asked
 from tests.sim.ways import Looks
 from tests.sim.world import World
 
@@ -203,12 +212,22 @@ class Daemon:
             if name == self.machine.memory.primary:
                 life.doubt = not (report.held.ok and report.fresh.ok)
             ours = all(r.ours for r in life.reports.values())
-            view = ClusterView(dict(life.reports), ours, life.course.journal_failing)
+            others = self._told_of(report)
+            view = ClusterView(dict(life.reports), ours, life.course.journal_failing, others)
             self.happens(Observed(view, life.looks.seen))
             if self.world.now < beat and name not in life.hurried:
                 life.waiting.add(name)
                 yield beat - self.world.now
                 life.waiting.discard(name)
+
+    def _told_of(self, report: NodeReport) -> Mapping[str, DaemonReport]:
+        """The others are told of the primary; what they say of it."""
+        if self.candidacy is None:
+            return {}
+        if report.name == self.machine.memory.primary:
+            blind = self.machine.diagnosis == "blind"
+            self.candidacy.onlooking.looked(report, blind=blind)
+        return self.candidacy.onlooking.others
 
     def raise_doubt(self) -> None:
         life = self.life

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from tests.sim.fault import Conduct, Fault, Stage
 from tests.sim.faults_of_daemons import DAEMONS
+from tests.sim.faults_of_followers import FOLLOWERS
 from tests.sim.faults_of_hosts import SERVERS
 from tests.sim.faults_of_leases import LEASES
 from tests.sim.faults_of_links import LINKS
@@ -21,7 +22,7 @@ from tests.sim.postgres import Host
 from tests.sim.world import World
 
 CONDUCT: dict[str, Conduct] = {
-    **SERVERS, **LINKS, **DAEMONS, **HANDS, **OTHERS, **ON_PURPOSE, **WAYS, **LEASES
+    **SERVERS, **LINKS, **DAEMONS, **HANDS, **OTHERS, **ON_PURPOSE, **WAYS, **LEASES, **FOLLOWERS,
 }  # fmt: skip
 TROUBLE_BEGINS, TROUBLE_ENDS = 4.0, 40.0
 DEADLY = (
@@ -106,6 +107,18 @@ def drawn_of_leases(rng: random.Random, others: tuple[Fault, ...]) -> list[Fault
     return found
 
 
+def drawn_of_followers(rng: random.Random, others: tuple[Fault, ...]) -> list[Fault]:
+    """Whoever leads loses sight of the primary, or a follower its voice."""
+    first = min((f.at for f in others), default=6.0)
+    found: list[Fault] = []
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+        at = max(3.5, first + rng.uniform(-3.0, 8.0))
+        lasts = rng.choice((2.0, 6.0, 14.0)) * rng.uniform(0.8, 1.2)
+        kind = rng.choice((*FOLLOWERS, "followers alone reach it"))
+        found.append(Fault(at, kind, "writer", lasts, rng.randrange(60)))
+    return found
+
+
 def over_at(faults: tuple[Fault, ...]) -> float:
     """When the last of it has healed, with time for what follows from it."""
     ends = [f.at + f.lasts for f in faults]
@@ -166,6 +179,7 @@ __all__ = [
     "befall",
     "drawn",
     "drawn_beside",
+    "drawn_of_followers",
     "drawn_of_leases",
     "over_at",
     "shorter",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.sim.fault import Conduct, Fault, Stage
-from tests.sim.lease import STORE
 from tests.sim.postgres import Host
+from tests.sim.store import STORE
 
 
 def _down(s: Stage, f: Fault, host: Host) -> Callable[[], None] | None:

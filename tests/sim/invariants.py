@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from failoverd.core.asked import asks
 from failoverd.core.dead_man import Phase
 from failoverd.core.effects import DisarmDeadMan, Promote, StopMode
-from failoverd.core.events import OperatorAcknowledges, OperatorFailover, Trigger
+from failoverd.core.events import Observed, OperatorAcknowledges, OperatorFailover, Trigger
 from failoverd.core.leadership import parted
 from failoverd.core.model import SILENT, ClusterView, Instant, NodeName, Outcome
 from failoverd.core.policy import Choice, Mode
@@ -27,6 +27,7 @@ from tests.sim.daemon import Daemon
 from tests.sim.dead_men import DeadMen
 from tests.sim.led import Led
 from tests.sim.losses import Losses
+from tests.sim.onlookers import Onlookers
 from tests.sim.postgres import Host, Server
 from tests.sim.reach import connect_outcome
 from tests.sim.watcher import Watcher
@@ -71,6 +72,7 @@ class Invariants:
         self.ok_at: dict[tuple[str, NodeName], float] = {}
         self.bad_at: dict[tuple[str, NodeName], float] = {}
         self.beliefs = Beliefs(world, self.fail)
+        self.onlookers = Onlookers(world, self.fail, daemons)
         self.failovers = 0
         self.forgot: set[str] = set()
         """Whose journal was lost, and with it what they owed."""
@@ -95,6 +97,7 @@ class Invariants:
     def _sample(self) -> None:
         now, world = self.world.now, self.world
         world.timed_out_streams()
+        self.onlookers.sample()
         receivers = self.beliefs.receivers()
         for d in self.daemons:
             alive, saw_well = d.alive, self.of(d).saw_well
@@ -292,6 +295,8 @@ class Invariants:
         before, after = due.before, due.after
         self.states.add(name_of(after.state))
         self.beliefs.saw(d, due)
+        if isinstance(due.event, Observed):
+            self.onlookers.saw(d, after, self.silent_at)
         if self.metrics is not None:
             self._metric(d, due)
         known = self.of(d)

@@ -48,7 +48,7 @@ def round_of(daemon: Daemon, name: NodeName, eye: Eye, attention: Attention, cau
     eye.round += 1
     limit = attention.timeout_s
     yield world.delay(place, name) + world.delay(name, place)
-    held, fresh, server = _sql(daemon, name, eye, attention, began)
+    held, fresh, server = look_by_sql(daemon, name, eye, attention, began)
     silent = Outcome.TIMED_OUT in (held.outcome, fresh.outcome)
     write = NOT_TRIED
     if attention.write_check and server is not None and not server.in_recovery:
@@ -60,11 +60,11 @@ def round_of(daemon: Daemon, name: NodeName, eye: Eye, attention: Attention, cau
             late = HESITATION_S
             yield late
         daemon.raise_doubt()
-        host = _host(daemon, name, local_socket=True)
+        host = look_at_host(daemon, name, local_socket=True)
     elif attention.is_primary and attention.in_doubt:
-        host = _host(daemon, name, local_socket=True)
+        host = look_at_host(daemon, name, local_socket=True)
     elif attention.host:
-        host = _host(daemon, name, local_socket=False)
+        host = look_at_host(daemon, name, local_socket=False)
     reached = _reach(daemon, name, attention)
     waits = silent or Outcome.TIMED_OUT in (
         reached.outcome,
@@ -95,7 +95,7 @@ def round_of(daemon: Daemon, name: NodeName, eye: Eye, attention: Attention, cau
     )
 
 
-def _sql(
+def look_by_sql(
     daemon: Daemon, name: NodeName, eye: Eye, attention: Attention, began: float
 ) -> tuple[Look, Look, ServerFacts | None]:
     world, place = daemon.world, daemon.name
@@ -175,7 +175,7 @@ def _write(world: World, server: Server, began: float) -> Look:
     return look(Outcome.OK, began, began + 0.01)
 
 
-def _host(daemon: Daemon, name: NodeName, *, local_socket: bool) -> HostReport:
+def look_at_host(daemon: Daemon, name: NodeName, *, local_socket: bool) -> HostReport:
     """One instant of it: a look changes nothing."""
     world, place = daemon.world, daemon.name
     host, began = world.hosts[name], daemon.monotonic()

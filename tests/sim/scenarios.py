@@ -13,6 +13,7 @@ from failoverd.core.policy import Choice, Mode, NodePolicy, Policy
 from tests.sim.faults import Fault
 from tests.sim.one_rule import one_rule
 from tests.sim.postgres import SyncNames
+from tests.sim.scenarios_of_followers import of_followers
 from tests.sim.scenarios_of_leases import of_leases
 from tests.sim.scenarios_of_ways import of_ways
 from tests.sim.simulation import NAMES, Plan
@@ -71,6 +72,7 @@ def scenarios(every: int = 1) -> Iterator[tuple[str, Plan]]:
     yield from one_rule(plan, every)
     yield from of_ways(plan, 2 * every)
     yield from of_leases(plan, 2 * every)
+    yield from of_followers(plan, every)
 
 
 def _plain() -> Iterator[tuple[str, Plan]]:

@@ -29,14 +29,15 @@ from tests.sim.faults import (
     befall,
     drawn,
     drawn_beside,
+    drawn_of_followers,
     drawn_of_leases,
     over_at,
     shorter,
 )
 from tests.sim.invariants import Broken, Invariants
 from tests.sim.kernel import Kernel, Steps
-from tests.sim.lease import Store
 from tests.sim.postgres import FOREIGN_SYSTEM, Host, Server, SyncNames
+from tests.sim.store import Store
 from tests.sim.ways import Way
 from tests.sim.world import World
 
@@ -156,7 +157,10 @@ def _with_a_lease(plan: Plan, rng: random.Random) -> Plan:
     """Several daemons of which one leads; and what goes wrong between them and their store."""
     if plan.daemons > 1 or rng.random() > 0.15:
         return plan
-    faults = tuple(sorted((*plan.faults, *drawn_of_leases(rng, plan.faults)), key=lambda f: f.at))
+    # Of followers from a source of their own, as above.
+    more = drawn_of_followers(random.Random(plan.seed * 32452843 + 13), plan.faults)
+    of_leases = drawn_of_leases(rng, plan.faults)
+    faults = tuple(sorted((*plan.faults, *of_leases, *more), key=lambda f: f.at))
     ttl_s = rng.choice((SHORTEST_TTL_S, 5.0, 8.0))
     return replace(plan, daemons=rng.choice((2, 2, 3)), lease_s=ttl_s, faults=faults)
 
@@ -187,7 +191,7 @@ class Simulation:
         self.world = World(self.kernel, rng, hosts, promotes_in=plan.promotes_in)
         self.world.ways = {name: Way(name, names[0]) for name in plan.policy.targets}
         self._begin(hosts)
-        self.world.store = Store(plan.lease_s) if plan.lease_s else None
+        self.world.store = Store(plan.lease_s, plan.seed) if plan.lease_s else None
         self.daemons: list[Daemon] = []
         self.invariants = Invariants(self.world, self.daemons, metrics=plan.seed % 10 == 0)
         for n in range(plan.daemons):

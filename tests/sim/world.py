@@ -20,7 +20,7 @@ from tests.sim.postgres import (
 )
 
 if TYPE_CHECKING:
-    from tests.sim.lease import Store
+    from tests.sim.store import Store
     from tests.sim.ways import Way
 
 APPLICATIONS = "app"
