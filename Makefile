@@ -43,7 +43,7 @@ sim-long: .venv/ready ## SEEDS from FIRST on, at most SECONDS_AT_MOST; what was 
 	  --workers $(or $(WORKERS),2) --seconds $(or $(SECONDS_AT_MOST),86400) --write docs/verification.md
 
 mutations: .venv/ready ## one deliberate defect of the decisions at a time: who finds it (fails where one is neither found nor explained)
-	$(BIN)/python -m tests.sim.mutate --simulator --explore --unit --every 1 --seeds $(or $(SEEDS),60)
+	$(BIN)/python -m tests.sim.mutate --simulator --explore --unit --every 3 --seeds $(or $(SEEDS),60) --limit 12
 
 .PHONY: every-step
 every-step: .venv/ready ## kill the daemon wherever it calls out, and see that all is well (root; EVERY_STEP_SECONDS=900)

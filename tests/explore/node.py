@@ -86,9 +86,12 @@ def first(
 def tick(node: Node, policy: Policy) -> tuple[str, Node]:
     """Time passes, to the next deadline or a second, and every node is looked at."""
     later = node.now + 1.0
-    wake_at = wakes_at(node, policy)
-    if wake_at is not None and wake_at > later and isinstance(node.machine.state, Blocked):
-        later = wake_at
+    if isinstance(node.machine.state, Blocked):
+        later = max(later, wakes_at(node, policy) or later)
+    return looked(node, later, policy)
+
+
+def looked(node: Node, later: float, policy: Policy) -> tuple[str, Node]:
     seen = replace(node, now=later, seen=node.world, seen_at=later, round=node.round + 1)
     return "seen", happens(seen, Observed(view(seen), ways(seen)), policy)
 

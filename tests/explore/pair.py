@@ -5,49 +5,59 @@ left. The space is cut by what is said here, and never by a sample:
 
 - Both look once a second, `a` first: looks change nothing, so that their order is nothing either.
   A daemon that lags by more than one look has stalled: a fault, taken from the budget as such.
+- A look that comes late sees what is there then, and takes no time.
 - What was asked for is answered before its daemon looks twice; what takes longer has failed, or its
-  answer is lost, and that is a fault of the budget, too.
+  answer is lost, and that is a fault of the budget, too. While it is not the turn of one that waits
+  for an answer, nobody looks: the other one has what it has asked for answered, and that is all.
 - Passes: how often the turn goes from one daemon to the other (decision 80). With 0 one of them
   does all that is done, beside one that looks; looks are nobody's turn.
 - Or a depth: every order of that many events, from a healthy cluster on.
 - An answer that nobody else can tell from its absence (settings read, nothing to redirect, nothing
   to salvage) comes at once.
-- Any `total` faults of any kinds, and any one order: which ones is part of the search.
+- Any `total` faults of any kinds, and any one order: which is part of the search. Of a kind, no
+  more is told apart than can still come of all together: each takes one of the total.
 - The two are alike: a state and its mirror image are one.
+
+What one daemon does next is found out once for its side and the world (tests/explore/sides.py).
 """
 
 from __future__ import annotations
 
 import argparse
+from array import array
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
-from time import perf_counter
+from dataclasses import dataclass, field, replace
+from time import process_time
+from typing import NamedTuple
 
-from failoverd.core.effects import Effect, Equip, ReadSettings, Redirect, Salvage
 from failoverd.core.policy import Policy
 from failoverd.core.states import State
-from tests.explore.moves import faults, kills, orders, replies
-from tests.explore.node import LONG, Budget, Node, first, first_in_line, stale, tick
-from tests.explore.rules import Broken, invariants
-from tests.explore.same import key
-from tests.explore.world import World, policy_of
+from tests.explore.node import Budget, first
+from tests.explore.rules import Broken
+from tests.explore.sides import KINDS, Excuses, Move, Numbers, Side, Sides
+from tests.explore.world import policy_of
 
-PATIENCE_S = 1.0
-PRIVATE = (ReadSettings, Redirect, Equip)
-LOOKS = ("seen", "31 s")
 EVERY = 1_000
 """Passes: nothing is cut by them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    a: Node
-    b: Node
+class Luck(NamedTuple):
+    """What may still come."""
+
+    budget: Budget
     total: int
-    """Faults that may still come."""
-    turn: str = ""
-    """Whose turn it is: the one that was answered, ordered or killed last."""
+    """Faults of any kinds."""
+
+
+class Pair(NamedTuple):
+    a: Side
+    b: Side
+    world: int
+    luck: int
+    excuses: Excuses
+    turn: int = 0
+    """Whose turn it is: the one (1, 2) that was answered, ordered or killed last."""
     passes: int = EVERY
     """How often the turn may still pass to the other one."""
 
@@ -69,110 +79,99 @@ class Found:
         left = "" if self.whole else " (as far as was asked)"
         return (
             f"{self.states} states, {self.steps} transitions, {self.depth} deep,"
-            f" {len(self.kinds)} pairs of states of the two, {self.seconds:.0f} s{left}"
+            f" {len(self.kinds)} pairs of states of the two, {self.seconds:.1f} s of one core{left}"
         )
 
 
-def beginning(policy: Policy, budget: Budget, total: int, standbys: int, *, agent: bool) -> Pair:
-    a = replace(first(policy, budget, standbys, agent=agent), owner=1)
-    return Pair(a, replace(a, owner=2), total)
+class Two:
+    """Two daemons over one world: what can happen next to both."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.sides = Sides(policy)
+        self.lucks: Numbers[Luck] = Numbers()
+        self._spent: dict[tuple[int, str], int | None] = {}
+
+    def beginning(
+        self, budget: Budget, total: int, standbys: int, *, agent: bool, passes: int
+    ) -> Pair:
+        node = first(self.sides.policy, budget, standbys, agent=agent)
+        a, b = (self.sides.side(replace(node, owner=owner)) for owner in (1, 2))
+        world, luck = self.sides.world(node.world), self.lucks(Luck(budget, total))
+        return Pair(a, b, world, luck, Excuses(), 0, passes)
+
+    def moves(self, pair: Pair) -> Iterator[tuple[int, Move, Pair]]:
+        """Whose, what, and what comes of it; the world's own are nobody's: 0."""
+        sides, world, excuses = self.sides, pair.world, pair.excuses
+        for who, me in ((1, pair.a), (2, pair.b)):
+            private = sides.private(me, world, excuses)
+            if private:
+                yield from self._of(pair, who, private)
+                return
+        a, b = pair.a, pair.b
+        left = self.lucks.values[pair.luck]
+        if a.late or not (b.late or a.waits or b.waits):
+            yield from self._of(pair, 1, sides.looks(a, world, excuses))
+        yield from self._of(pair, 1, sides.acts(a, world, excuses, left.budget), turns=True)
+        if left.budget.pauses and not b.late:
+            yield from self._of(pair, 1, sides.stalls(a, world, excuses))
+        if b.late and not a.late:
+            yield from self._of(pair, 2, sides.looks(b, world, excuses))
+        yield from self._of(pair, 2, sides.acts(b, world, excuses, left.budget), turns=True)
+        if left.total:
+            yield from self._of(pair, 0, sides.faults(a, world, excuses, left.budget))
+
+    def _of(
+        self, pair: Pair, who: int, moves: tuple[Move, ...], *, turns: bool = False
+    ) -> Iterator[tuple[int, Move, Pair]]:
+        turn, passes = pair.turn, pair.passes
+        if turns and passes < EVERY:
+            if turn not in (0, who):
+                if not passes:
+                    return
+                passes -= 1
+            turn = who
+        for move in moves:
+            luck = self._after(pair.luck, move.spent) if move.spent else pair.luck
+            if luck is None:
+                continue
+            a, b = pair.a, pair.b
+            if who == 1:
+                a, b = move.side, self.sides.later(b, move.passed_s)
+            elif who == 2:
+                a, b = self.sides.later(a, move.passed_s), move.side
+            yield who, move, Pair(a, b, move.world, luck, move.excuses, turn, passes)
+
+    def _after(self, luck: int, spent: str) -> int | None:
+        at = (luck, spent)
+        if at not in self._spent:
+            after = _less(self.lucks.values[luck], spent)
+            self._spent[at] = None if after is None else self.lucks(after)
+        return self._spent[at]
+
+    def key_of(self, pair: Pair) -> int:
+        """The same for a state and its mirror image."""
+        turn = pair.turn
+        straight = (pair.a.same, pair.b.same, pair.world, turn)
+        there = (0, 2, 1)[turn]
+        image = (pair.b.mirrored, pair.a.mirrored, self.sides.mirrored_worlds[pair.world], there)
+        of_a, of_b, world, turn = min(straight, image)
+        hands, vouched = pair.excuses
+        packed = (of_a << 26 | of_b) << 20 | world
+        packed = (packed << 2 | turn) << 10 | pair.passes
+        return (packed << 12 | pair.luck) << 2 | hands << 1 | vouched
 
 
-def moves(pair: Pair, policy: Policy) -> Iterator[tuple[str, Pair]]:
-    for me, other, name in ((pair.a, pair.b, "a"), (pair.b, pair.a, "b")):
-        private = [(v, e) for v, e in first_in_line(me) if _is_private(e)]
-        if private:
-            one = replace(me, under_way=tuple(u for u in me.under_way if u[:2] == private[0]))
-            for what, after in replies(replace(one, budget=Budget()), policy):
-                rest = tuple(u for u in me.under_way if u[:2] != private[0])
-                new = tuple(u for u in after.under_way if u not in rest)
-                whole = replace(after, under_way=(*rest, *new), budget=me.budget)
-                joined = _joined(pair, whole, other, name)
-                assert joined is not None
-                yield f"{name}: {what}", joined
-            return
-    for me, other, name in ((pair.a, pair.b, "a"), (pair.b, pair.a, "b")):
-        for what, after in _of_one(me, other, policy):
-            joined = _joined(pair, after, other, name)
-            if joined is not None and not what.startswith(LOOKS):
-                joined = _passed(joined, name)
-            if joined is not None:
-                yield f"{name}: {what}", joined
-    if pair.total:
-        for what, after in faults(pair.a):
-            joined = _joined(pair, after, pair.b, "a")
-            if joined is not None:
-                yield what, joined
-
-
-def _passed(pair: Pair, name: str) -> Pair | None:
-    """The turn is its, if it was the other one's and may pass once more."""
-    if pair.passes >= EVERY:
-        return pair
-    if pair.turn in ("", name):
-        return replace(pair, turn=name)
-    return replace(pair, turn=name, passes=pair.passes - 1) if pair.passes else None
-
-
-def _of_one(me: Node, other: Node, policy: Policy) -> Iterator[tuple[str, Node]]:
-    waits = any(me.now - at >= PATIENCE_S for n in (me, other) for _, _, at in n.under_way)
-    late = other.seen_at < me.now
-    if me.seen_at < me.now and (me.owner == 1 or not late):
-        yield tick(replace(me, now=me.now - 1.0), policy)
-    elif me.seen_at == me.now and not late and not waits and me.owner == 1:
-        yield tick(me, policy)
-    if me.world != me.seen and me.now - me.seen_at < 0.05:
-        yield "standbys seen", stale(me, policy)
-    yield from replies(me, policy)
-    yield from orders(me, policy)
-    if me.budget.kills:
-        yield from kills(me, policy)
-    if me.budget.pauses and not late and me.owner == 1:
-        spent = replace(me.budget, pauses=me.budget.pauses - 1)
-        yield "31 s", replace(me, now=me.now + LONG, budget=spent)
-
-
-def _is_private(effect: Effect) -> bool:
-    nothing = isinstance(effect, Salvage) and effect.source is None
-    return nothing or isinstance(effect, PRIVATE)
-
-
-def _joined(pair: Pair, after: Node, other: Node, name: str) -> Pair | None:
-    """The other one with the world, the time and the budget as they are now."""
-    before = pair.a if name == "a" else pair.b
-    total, budget = pair.total, after.budget
-    if budget.orders != before.budget.orders:
-        budget = replace(budget, orders=frozenset())
-    if replace(budget, orders=before.budget.orders) != before.budget:
-        if not total:
-            return None
-        total -= 1
-        if not total:
-            budget = Budget(orders=budget.orders)
-    after = replace(after, budget=budget)
-    other = replace(
-        other,
-        world=after.world,
-        now=max(after.now, other.now),
-        budget=budget,
-        hands_used=after.hands_used,
-        vouched=after.vouched,
-    )
-    a, b = (after, other) if name == "a" else (other, after)
-    return replace(pair, a=a, b=b, total=total)
-
-
-def mirrored(world: World) -> World:
-    swapped = {0: 0, 1: 2, 2: 1}
-    return replace(world, servers=tuple(replace(s, owner=swapped[s.owner]) for s in world.servers))
-
-
-def key_of(pair: Pair) -> int:
-    """The same for a state and its mirror image."""
-    here, there = {"": (0, 0), "a": (1, 2), "b": (2, 1)}[pair.turn]
-    straight = (key(pair.a), key(pair.b), here)
-    a, b = (replace(n, world=mirrored(n.world), seen=mirrored(n.seen)) for n in (pair.a, pair.b))
-    return hash((min(straight, (key(b), key(a), there)), pair.total, pair.passes))
+def _less(luck: Luck, spent: str) -> Luck | None:
+    budget, total = luck
+    if spent == "orders":
+        return Luck(replace(budget, orders=frozenset()), total)
+    if not total:
+        return None
+    counts = {kind: getattr(budget, kind) - (kind == spent) for kind in KINDS}
+    # More of a kind than of all together cannot come, and is not told apart.
+    least = {kind: min(count, total - 1) for kind, count in counts.items()}
+    left = Budget(**least, orders=budget.orders)
+    return Luck(left, total - 1)
 
 
 def explore(
@@ -185,45 +184,47 @@ def explore(
     deep: int = 1_000,
     passes: int = EVERY,
     seconds: float = 1e9,
+    most: int = 100_000_000,
 ) -> Found:
-    found, began = Found(), perf_counter()
-    start = replace(beginning(policy, budget, total, standbys, agent=agent), passes=passes)
-    seen = {key_of(start)}
-    came_from: dict[int, tuple[int, str]] = {}
-    queue = deque([(start, key_of(start), 0)])
+    found, began, two = Found(), process_time(), Two(policy)
+    start = two.beginning(budget, total, standbys, agent=agent, passes=passes)
+    seen = {two.key_of(start)}
+    came_from, by = array("l", [-1]), [""]
+    queue = deque([(start, 0)])
     while queue:
-        if perf_counter() - began > seconds:
+        too_long = found.states % 1000 == 0 and process_time() - began > seconds
+        if too_long or found.states >= most:
             found.whole = False
             break
-        pair, at, depth = queue.popleft()
+        pair, depth = queue.popleft()
+        at = found.states
         found.states += 1
         found.depth = max(found.depth, depth)
-        found.kinds.add((type(pair.a.machine.state), type(pair.b.machine.state)))
-        for what, after in moves(pair, policy):
-            found.steps += 1
-            mine = after.a.machine is not pair.a.machine
-            try:
-                invariants(pair.a if mine else pair.b, after.a if mine else after.b)
-            except AssertionError as error:
-                raise Broken(f"{error}\n{_story(came_from, at, what)}\n{after}") from error
-            same = key_of(after)
-            if same in seen:
-                continue
-            if depth + 1 > deep:
-                found.whole = False
-                continue
-            seen.add(same)
-            came_from[same] = (at, what)
-            queue.append((after, same, depth + 1))
-    found.seconds = perf_counter() - began
+        found.kinds.add((pair.a.kind, pair.b.kind))
+        try:
+            for who, move, after in two.moves(pair):
+                found.steps += 1
+                same = two.key_of(after)
+                if same in seen:
+                    continue
+                if depth + 1 > deep:
+                    found.whole = False
+                    continue
+                seen.add(same)
+                came_from.append(at)
+                by.append(("", "a: ", "b: ")[who] + move.what)
+                queue.append((after, depth + 1))
+        except AssertionError as error:
+            raise Broken(f"{error}\n{_story(came_from, by, at)}") from error
+    found.seconds = process_time() - began
     return found
 
 
-def _story(came_from: dict[int, tuple[int, str]], at: int, last: str) -> str:
-    told = [last]
-    while at in came_from:
-        at, what = came_from[at]
-        told.append(what)
+def _story(came_from: array[int], by: list[str], at: int) -> str:
+    told: list[str] = []
+    while at > 0:
+        told.append(by[at])
+        at = came_from[at]
     return " -> ".join(reversed(told))
 
 
@@ -232,8 +233,7 @@ ORDERS = frozenset({"failover", "pause", "resume", "ack", "adopt", "fence", "unf
 
 def any_of(total: int, *, orders: bool) -> Budget:
     """Faults of every kind, of which `total` come, and one order of any kind."""
-    kinds = [f.name for f in fields(Budget) if f.name != "orders"]
-    counts = dict.fromkeys(kinds, total)
+    counts = dict.fromkeys(KINDS, total)
     return Budget(**counts, orders=ORDERS if orders else frozenset())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from failoverd.core.dead_man import FIRED
 from failoverd.core.model import (
     SPOKE,
@@ -24,6 +26,7 @@ from failoverd.core.replication import Receiver, Sender
 from tests.explore.world import CLEAN, HUNG, NAMES, SYSTEM, UP, Server, World, address_of
 
 
+@functools.lru_cache(maxsize=4096)
 def view_of(world: World, now: Instant, primary: NodeName | None, round_: int) -> ClusterView:
     return ClusterView({n: report(world, n, now, primary, round_) for n in world.names})
 

@@ -97,7 +97,7 @@ def in_explorer(mutation: Mutation, first: list[str]) -> object:
     return hunt.explored_in(hunt.small_worlds(first))
 
 
-def in_unit_tests(mutation: Mutation) -> object:
+def in_unit_tests(mutation: Mutation, first: list[str]) -> object:
     from tests.sim.planting import plant  # noqa: PLC0415
 
     if not plant(mutation):
@@ -111,9 +111,12 @@ def in_unit_tests(mutation: Mutation) -> object:
             if report.failed:
                 failed.append(report.nodeid)
 
-    words = ["-q", "-x", "-p", "no:cacheprovider", "-n", "0", "tests/unit"]
-    status = pytest.main(words, plugins=[Watch()])
-    return None if status == 0 else [failed[0] if failed else "pytest", "failed"]
+    for asked in (*first, "tests/unit"):
+        words = ["-q", "-x", "-p", "no:cacheprovider", "-n", "0", asked]
+        status = pytest.main(words, plugins=[Watch()])
+        if status in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
+            return [failed[0] if failed else "pytest", "failed"]
+    return None
 
 
 def tried(mutation: Mutation, before: Score, options: argparse.Namespace) -> Score:
@@ -133,8 +136,9 @@ def tried(mutation: Mutation, before: Score, options: argparse.Namespace) -> Sco
         world, what = found if isinstance(found, list) else ("", "")
         score = replace(score, world=world, explorer=what[:200])
         _told(mutation, "explorer", found, began)
-    if options.unit and not (options.missing and before.unit):
-        found = forked(lambda: in_unit_tests(mutation), options.limit)
+    if options.unit and not score.killed and not (options.missing and before.unit):
+        first = [before.unit] if before.unit else []
+        found = forked(lambda: in_unit_tests(mutation, first), options.limit * 3)
         score = replace(score, unit=found[0] if isinstance(found, list) else "")
         _told(mutation, "unit tests", found, began)
     return score
@@ -155,9 +159,9 @@ def main() -> int:
     parser.add_argument("--missing", action="store_true", help="those that nobody found yet")
     parser.add_argument("--simulator", action="store_true")
     parser.add_argument("--explore", action="store_true")
-    parser.add_argument("--unit", action="store_true", help="ask the unit tests, too")
+    parser.add_argument("--unit", action="store_true", help="ask the unit tests for the others")
     parser.add_argument(
-        "--limit", type=float, default=300.0, help="CPU seconds a defect and finder"
+        "--limit", type=float, default=300.0, help="CPU seconds a defect and finder (unit tests: 3)"
     )
     options = parser.parse_args()
     chosen = [m for m in MUTATIONS if not options.only or m.name in options.only]
