@@ -10,7 +10,9 @@ import sys
 from collections import Counter
 from time import perf_counter
 
-from tests.sim.simulation import plan_of, run, run_plan, shrunk, told
+from tests.sim.plan import plan_of
+from tests.sim.simulation import run, run_plan
+from tests.sim.telling import shrunk, told
 
 
 def main() -> int:

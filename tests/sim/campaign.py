@@ -24,8 +24,10 @@ from tests.explore.rules import invariants
 from tests.explore.scenarios import SCENARIOS
 from tests.sim.mutate import known
 from tests.sim.mutations import MUTATIONS
+from tests.sim.plan import plan_of
 from tests.sim.scenarios import scenarios
-from tests.sim.simulation import plan_of, run_plan, shrunk, told
+from tests.sim.simulation import run_plan
+from tests.sim.telling import shrunk, told
 
 SMALLEST = "a failover by order from a primary with a dead-man"
 """The explorer's world that is gone through whole in the short form."""

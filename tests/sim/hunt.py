@@ -15,10 +15,11 @@ from tests.explore.rules import invariants as explored_invariants
 from tests.explore.scenarios import SCENARIOS, Scenario
 from tests.explore.world import policy_of
 from tests.sim.one_rule import one_rule
+from tests.sim.plan import plan_of
 from tests.sim.scenarios import plan, scenarios
 from tests.sim.scenarios_of_leases import of_leases
 from tests.sim.scenarios_of_ways import of_ways
-from tests.sim.simulation import plan_of, run_plan
+from tests.sim.simulation import run_plan
 
 MOST_STATES = 600
 """Of one small world: a defect may make it larger than it is."""

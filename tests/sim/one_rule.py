@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from failoverd.core.policy import Choice, NodePolicy, Policy
 from tests.sim.faults import Fault
+from tests.sim.plan import NAMES, Plan
 from tests.sim.postgres import SyncNames
-from tests.sim.simulation import NAMES, Plan
 
 Planned = Callable[..., Plan]
 HONEST = ("honest", "honest", "honest")

@@ -12,11 +12,11 @@ from dataclasses import replace
 from failoverd.core.policy import Choice, Mode, NodePolicy, Policy
 from tests.sim.faults import Fault
 from tests.sim.one_rule import one_rule
+from tests.sim.plan import NAMES, Plan
 from tests.sim.postgres import SyncNames
 from tests.sim.scenarios_of_followers import of_followers
 from tests.sim.scenarios_of_leases import of_leases
 from tests.sim.scenarios_of_ways import of_ways
-from tests.sim.simulation import NAMES, Plan
 
 PG1, PG2, PG3 = NAMES
 FIRST_PG2 = SyncNames(any_of=False, count=1, names=(PG2,))

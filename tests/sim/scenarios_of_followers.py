@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tests.sim.faults import Fault
-from tests.sim.simulation import Plan
+from tests.sim.plan import Plan
 
 Planned = Callable[..., Plan]
 HONEST = ("honest", "honest", "honest")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from failoverd.core.policy import DeadManPolicy, Policy
 from tests.sim.faults import Fault
-from tests.sim.simulation import Plan
+from tests.sim.plan import Plan
 
 Planned = Callable[..., Plan]
 CRASH = Fault(5.0, "crash", "writer")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from failoverd.core.policy import Choice, DeadManPolicy, Policy, TargetName, TargetPolicy
 from tests.sim.faults import Fault
-from tests.sim.simulation import Plan
+from tests.sim.plan import Plan
 
 Planned = Callable[..., Plan]
 ARMED = Policy(nodes={}, cooldown_s=0.001, max_per_day=10, dead_man=DeadManPolicy(5.0))

@@ -85,7 +85,9 @@ def test_so_is_every_other(mutation):
 
 def story_of_a_seed_with(mutation):
     plant(mutation)
-    from tests.sim.simulation import plan_of, run, run_plan, shrunk, told  # noqa: PLC0415
+    from tests.sim.plan import plan_of  # noqa: PLC0415
+    from tests.sim.simulation import run, run_plan  # noqa: PLC0415
+    from tests.sim.telling import shrunk, told  # noqa: PLC0415
 
     for seed in range(1, 80):
         plan = plan_of(seed)

@@ -12,11 +12,13 @@ import pytest
 from failoverd.core import diagnosis, election, evidence, machine, promise, proof, writers
 from failoverd.core.effects import Effect
 from failoverd.core.model import Outcome
-from tests.sim import simulation
 from tests.sim.acting import CONDUCT
 from tests.sim.faults import CONDUCT as FAULTS
+from tests.sim.plan import NAMES, plan_of
+from tests.sim.postgres import SyncNames
 from tests.sim.scenarios import CRASH, plan, scenarios
-from tests.sim.simulation import Simulation, plan_of, run, run_plan, shrunk, told
+from tests.sim.simulation import Simulation, run, run_plan
+from tests.sim.telling import shrunk, told
 
 HERE = Path(__file__).parent
 FEW = range(1, 41)
@@ -135,15 +137,15 @@ def test_a_daemon_that_was_killed_knows_what_its_journal_holds_and_nothing_else(
 
 
 def test_a_commit_is_acknowledged_only_where_the_standbys_that_it_waits_for_have_it():
-    one = plan(sync=simulation.SyncNames(any_of=True, count=2, names=simulation.NAMES[1:]))
+    one = plan(sync=SyncNames(any_of=True, count=2, names=NAMES[1:]))
     world = Simulation(one)
     world.kernel.run_until(4.0)
-    primary = world.world.server(simulation.NAMES[0])
+    primary = world.world.server(NAMES[0])
     told_of = {a.number for a in world.world.acknowledged if a.synchronous}
     assert told_of
-    for name in simulation.NAMES[1:]:
+    for name in NAMES[1:]:
         assert told_of <= set(world.world.server(name).wal)
-    world.world.cut.update({(simulation.NAMES[0], simulation.NAMES[1])})
+    world.world.cut.update({(NAMES[0], NAMES[1])})
     count = len(world.world.acknowledged)
     world.kernel.run_until(8.0)
     assert [a for a in world.world.acknowledged[count:] if a.at > 4.1 and a.synchronous] == []
