@@ -217,7 +217,7 @@ class Beliefs:
         if report.began_at <= after.memory.primary_since or not report.round:
             return
         spoilt = report.ours or event.view.our_network_down or bool(event.view.journal_failing)
-        spoilt = spoilt or (d.life is not None and bool(d.life.course.journal_failing))
+        spoilt = spoilt or bool(d.journal_failing)
         counted = after.memory.failed_rounds
         if spoilt and counted > before.memory.failed_rounds:
             self.fail(f"{d.name} counts a round that it spoilt itself against {name}")

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
-from failoverd.core.events import Command, DaemonStops, Event, Now, Observed, Replied, Woke
-from failoverd.core.machine import TWO_LOOKS_APART_S
+from failoverd.core.events import Command, DaemonStops, Event, Now, Replied, Woke
 from failoverd.core.model import (
-    Cause,
     ClusterView,
-    DaemonReport,
     Instant,
     NodeName,
-    NodeReport,
     WallTime,
 )
 from failoverd.core.operator import refusal
 from failoverd.core.policy import Policy
 from failoverd.core.restart import restored, taken_up
 from failoverd.core.situation import Machine
-from failoverd.daemon.closeness import LookedAt, first_of_two
 from failoverd.daemon.course import JOURNAL_RETRY_S, Ask, Course, Saw, Write, Written, line_of
 from failoverd.record.codec import dumps, loads
 from tests.sim.acting import acting
 from tests.sim.kernel import Owner, Process, Steps
 from tests.sim.lease import Candidacy
-from tests.sim.looking import Eye, address, round_of
 from tests.sim.renewing import Renewing
+from tests.sim.rounds import Rounds
 from tests.sim.store import Store, asked
 from tests.sim.ways import Looks
 from tests.sim.world import World
@@ -44,20 +39,13 @@ class Life:
         self.course = Course("main", machine)
         self.queue: deque[Event] = deque()
         self.consuming = False
-        self.doubt = False
         self.stopping = False
         """In good order: nothing but the answers to what it lets go is waited for."""
-        self.second_look_of: Instant | None = None
-        self.reports: dict[NodeName, NodeReport] = {}
-        self.eyes: dict[NodeName, Eye] = {}
-        self.looked: dict[NodeName, LookedAt] = {}
-        self.hurried: dict[NodeName, Cause] = {}
-        self.watchers: dict[NodeName, Process] = {}
-        self.waiting: set[NodeName] = set()
         self.lines: dict[str, deque[tuple[int, object]]] = {}
         self.under_way: set[tuple[int, object]] = set()
         self.renewing = Renewing()
         self.looks = Looks(d)
+        self.rounds = Rounds(d, self.looks)
         self.frozen_at: dict[tuple[NodeName, int], Instant] = {}
 
 
@@ -107,6 +95,11 @@ class Daemon:
         return self.life is not None
 
     @property
+    def journal_failing(self) -> str:
+        """Why its journal cannot be written, as far as this life has tried; empty: it can."""
+        return "" if self.life is None else self.life.course.journal_failing
+
+    @property
     def machine(self) -> Machine:
         assert self.life is not None
         return self.life.course.machine
@@ -121,9 +114,7 @@ class Daemon:
             else:
                 machine = restored(kept, at, ago_s if ago_s >= 0.0 else None)
         self.life = life = Life(machine, self)
-        for name in self.world.hosts:
-            life.eyes[name], life.looked[name] = Eye(), LookedAt()
-            life.watchers[name] = self._spawn(self._watch(name))
+        life.rounds.begin(self._spawn)
         if self.policy.dead_man is not None:
             self._spawn(life.renewing.run(self))
         for target in self.world.ways:
@@ -184,93 +175,13 @@ class Daemon:
         assert self.life is not None
         return self.world.kernel.spawn(steps, self.life.owner)
 
-    # Its rounds: daemon/rounds.py in virtual time.
-
-    def _watch(self, name: NodeName) -> Steps:
-        life = self.life
-        assert life is not None
-        beat = self.world.now
-        yield self.world.random.uniform(0.0, 0.05)
-        while True:
-            if self.world.now >= beat:
-                beat = max(beat, self.world.now) + self.policy.interval_s
-            cause = life.hurried.pop(name, Cause.BEAT)
-            primary = self.machine.memory.primary
-            attention = life.looked[name].attention(
-                name,
-                Instant(self.monotonic()),
-                self.machine,
-                self.policy,
-                doubt=life.doubt,
-                primary_address=None if primary is None else (address(self.world, primary), 5432),
-            )
-            report: NodeReport = yield from round_of(self, name, life.eyes[name], attention, cause)
-            before = self.machine.view.report(name)
-            if (report.heard, report.host.look.ok) > (before.heard, before.host.look.ok):
-                life.looks.hasten()
-            life.reports[name] = report
-            if name == self.machine.memory.primary:
-                life.doubt = not (report.held.ok and report.fresh.ok)
-            ours = all(r.ours for r in life.reports.values())
-            others = self._told_of(report)
-            view = ClusterView(dict(life.reports), ours, life.course.journal_failing, others)
-            self.happens(Observed(view, life.looks.seen))
-            if self.world.now < beat and name not in life.hurried:
-                life.waiting.add(name)
-                yield beat - self.world.now
-                life.waiting.discard(name)
-
-    def _told_of(self, report: NodeReport) -> Mapping[str, DaemonReport]:
-        """The others are told of the primary; what they say of it."""
-        if self.candidacy is None:
-            return {}
-        if report.name == self.machine.memory.primary:
-            blind = self.machine.diagnosis == "blind"
-            self.candidacy.onlooking.looked(report, blind=blind)
-        return self.candidacy.onlooking.others
-
     def raise_doubt(self) -> None:
-        life = self.life
-        if life is None or life.doubt:
-            return
-        life.doubt = True
-        for name in self.world.hosts:
-            if name != self.machine.memory.primary:
-                self._hurry(name, Cause.DOUBT)
-
-    def look_at_everyone(self) -> None:
         if self.life is not None:
-            for name in self.world.hosts:
-                self._hurry(name, Cause.NEW_PRIMARY)
+            self.life.rounds.raise_doubt()
 
     def session_died(self, name: NodeName) -> None:
-        """The canary: whoever ends a server ends our session on it, if the link lets it through."""
-        life = self.life
-        if life is not None and self.world.passes(name, self.name):
-            self._hurry(name, Cause.SESSION_DIED)
-
-    def _hurry(self, name: NodeName, cause: Cause) -> None:
-        life = self.life
-        assert life is not None
-        life.hurried[name] = cause
-        if name in life.waiting:
-            life.waiting.discard(name)
-            self.world.kernel.poke(life.watchers[name])
-
-    def _hasten(self) -> None:
-        life = self.life
-        assert life is not None
-        first, primary = first_of_two(self.machine, self.policy), self.machine.memory.primary
-        if first is None or primary is None or life.second_look_of == first:
-            return
-        life.second_look_of = first
-        delay = max(0.0, first + TWO_LOOKS_APART_S - self.monotonic())
-
-        def hurry() -> None:
-            if self.life is life:
-                self._hurry(primary, Cause.SECOND_LOOK)
-
-        self.world.kernel.after(delay, hurry)
+        if self.life is not None:
+            self.life.rounds.session_died(name)
 
     # Its one queue and its one consumer.
 
@@ -330,10 +241,10 @@ class Daemon:
                     self._check(self, due)
                     self._start(due)
         if done and primary != self.machine.memory.primary:
-            self.look_at_everyone()
+            life.rounds.look_at_everyone()
             life.looks.hasten()
         if done:
-            self._hasten()
+            life.rounds.hasten()
         return done
 
     def _written(self, machine: Machine) -> Steps:
