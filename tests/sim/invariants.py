@@ -5,14 +5,14 @@ Nothing here diagnoses or elects: it knows what is true, and compares with what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from failoverd.core.asked import asks
 from failoverd.core.dead_man import Phase
 from failoverd.core.effects import DisarmDeadMan, Promote, StopMode
-from failoverd.core.events import Observed, OperatorAcknowledges, OperatorFailover, Trigger
+from failoverd.core.events import Observed, OperatorAcknowledges, OperatorFailover
 from failoverd.core.leadership import parted
-from failoverd.core.model import SILENT, ClusterView, Instant, NodeName, Outcome
+from failoverd.core.model import ClusterView, Instant, NodeName
 from failoverd.core.policy import Choice, Mode
 from failoverd.core.restart import restored
 from failoverd.core.situation import Machine
@@ -25,11 +25,13 @@ from tests.sim.beliefs import Beliefs
 from tests.sim.candidates import fits
 from tests.sim.daemon import Daemon
 from tests.sim.dead_men import DeadMen
+from tests.sim.failovers import Failovers, Known
 from tests.sim.led import Led
 from tests.sim.losses import Losses
 from tests.sim.onlookers import Onlookers
 from tests.sim.postgres import Host, Server
 from tests.sim.reach import connect_outcome
+from tests.sim.sights import Sights
 from tests.sim.watcher import Watcher
 from tests.sim.ways import Way
 from tests.sim.world import Acknowledged, World
@@ -43,18 +45,6 @@ class Broken(AssertionError):  # noqa: N818 - what happened
     """A rule was broken; the message says which one and how."""
 
 
-@dataclass(slots=True)
-class Known:
-    """What is remembered of one daemon, over all its lives."""
-
-    epochs: list[int] = field(default_factory=list[int])
-    confirmed_at: float | None = None
-    forward_then: float = 0.0
-    automatic: int = 0
-    saw_well: set[NodeName] = field(default_factory=set[NodeName])
-    state_metric: str = ""
-
-
 class Invariants:
     def __init__(self, world: World, daemons: list[Daemon], *, metrics: bool) -> None:
         self.world = world
@@ -65,13 +55,9 @@ class Invariants:
         self.led = Led(world, self.fail)
         self.losses = Losses(world, self.fail)
         self.dead_men = DeadMen(world, self.fail)
-        self.silent_at: dict[tuple[str, NodeName], float] = {}
-        self.spoke_at: dict[tuple[str, NodeName], float] = {}
-        self.died_at: dict[NodeName, float] = {}
-        self.boots: dict[tuple[str, NodeName], int] = {}
-        self.ok_at: dict[tuple[str, NodeName], float] = {}
-        self.bad_at: dict[tuple[str, NodeName], float] = {}
+        self.sights = Sights(world)
         self.beliefs = Beliefs(world, self.fail)
+        self.begun = Failovers(world, self.fail, self.sights, self.beliefs, self.losses)
         self.onlookers = Onlookers(world, self.fail, daemons)
         self.failovers = 0
         self.forgot: set[str] = set()
@@ -95,7 +81,7 @@ class Invariants:
     # Sampled: since when each daemon could see each node well.
 
     def _sample(self) -> None:
-        now, world = self.world.now, self.world
+        world = self.world
         world.timed_out_streams()
         self.onlookers.sample()
         receivers = self.beliefs.receivers()
@@ -106,20 +92,7 @@ class Invariants:
                 self.dead_men.sample(d)
                 self.led.sample(d)
             outcomes = {name: connect_outcome(world, d.name, name) for name in world.hosts}
-            for name, host in world.hosts.items():
-                key, outcome = (d.name, name), outcomes[name]
-                if outcome in SILENT:
-                    self.silent_at[key] = now
-                else:
-                    self.spoke_at[key] = now
-                well = outcome is Outcome.OK
-                if well:
-                    self.ok_at[key] = now
-                    self.boots[key] = host.boot
-                if not well or host.disk_full or host.ssh_broken or not alive:
-                    self.bad_at[key] = now
-                elif not host.server.recovery:
-                    saw_well.add(name)
+            self.sights.sample(d.name, outcomes, saw_well, alive=alive)
             self.beliefs.sample(d, outcomes, receivers)
         world.kernel.after(SAMPLE_S, self._sample)
 
@@ -140,7 +113,7 @@ class Invariants:
             case "starting", Server() as server:
                 self._started_again(server)
             case "died", Server() as server:
-                self.died_at[server.name] = self.world.now
+                self.sights.died_at[server.name] = self.world.now
                 for d in self.daemons:
                     d.session_died(server.name)
             case "forgot", Daemon() as d:
@@ -149,7 +122,7 @@ class Invariants:
             case "asked twice", (Daemon() as d, effect):
                 self.fail(f"{d.name} asks for what is under way: {effect}")
             case "falsely vouched", (Daemon() as d, node, None):
-                if self.world.now - self.silent_at.get((d.name, node), 0.0) > HEARD_S:
+                if self.world.now - self.sights.silent_at.get((d.name, node), 0.0) > HEARD_S:
                     self.fail(f"{d.name} takes a word for {node}, which answers it")
             case _:
                 self._beside(what, about)
@@ -241,7 +214,7 @@ class Invariants:
             return
         by_policy = Choice.FAILOVER in (d.policy.on_half_hung, d.policy.on_unwritable)
         heard = act.began - self.beliefs.unheard_at.get(key, 0.0) > 5.0
-        silent = self.silent_at.get(key, 0.0)
+        silent = self.sights.silent_at.get(key, 0.0)
         if heard and not by_policy and act.began - silent < 0.2:
             self.fail(f"{d.name} stops {server.name}, which a standby has heard all the time")
         if not act.automatic:
@@ -250,7 +223,7 @@ class Invariants:
             # A power switch is thrown when its slow agent comes to it.
             self.beliefs.stops(d, server)
         slow = max((*self.world.slow.values(), self.world.hosts[server.name].slow_acts, 0.0))
-        if act.began - self.bad_at.get(key, 0.0) > 0.45 + 2 * slow:
+        if act.began - self.sights.bad_at.get(key, 0.0) > 0.45 + 2 * slow:
             self.fail(f"{d.name} stops {server.name}, which was well at the last look")
         patient = d.policy.recovery_limit_s > 60 and not by_policy
         if patient and act.began - silent > 3.5 + 2 * slow:
@@ -296,7 +269,7 @@ class Invariants:
         self.states.add(name_of(after.state))
         self.beliefs.saw(d, due)
         if isinstance(due.event, Observed):
-            self.onlookers.saw(d, after, self.silent_at)
+            self.onlookers.saw(d, after, self.sights.silent_at)
         if self.metrics is not None:
             self._metric(d, due)
         known = self.of(d)
@@ -305,9 +278,10 @@ class Invariants:
         if after.epoch < before.epoch:
             self.fail(f"{d.name}: the epoch goes back from {before.epoch} to {after.epoch}")
         if isinstance(after.state, Fencing) and before.incident is None:
-            self._begins(d, known, after)
+            alone = not self.independent and not self.world.hands
+            self.begun.begins(d, known, after, alone=alone)
         if isinstance(after.state, Settling) and isinstance(before.state, Confirming):
-            self._confirmed(d, known, before, after)
+            self.begun.confirmed(d, known, before, after)
         if after.asked and before.asked - after.asked and isinstance(after.state, Fencing):
             return
         if isinstance(after.state, Paused) and after.incident is not None:
@@ -350,75 +324,6 @@ class Invariants:
         journaled = name_of(d.journaled.state)
         if journaled not in shown:
             self.fail(f"{d.name}: the metric says {shown}, the journal {journaled}")
-
-    def _begins(self, d: Daemon, known: Known, after: Machine) -> None:
-        assert isinstance(after.state, Fencing)
-        incident, primary = after.state.incident, after.state.primary
-        if known.epochs and incident.epoch <= max(known.epochs):
-            self.fail(f"{d.name}: epoch {incident.epoch} was used before")
-        known.epochs.append(incident.epoch)
-        self.beliefs.begins(d, after, primary)
-        alone = not self.independent and not self.world.hands
-        if alone and not self._somebody(d, primary):
-            self.fail(f"{d.name} fences {primary}, and nobody could take over")
-        if incident.trigger is not Trigger.AUTOMATIC:
-            return
-        if d.policy.mode is not Mode.AUTOMATIC:
-            self.fail(f"{d.name} begins a failover by itself, and its mode is {d.policy.mode}")
-        if primary not in known.saw_well:
-            self.fail(f"{d.name} fences {primary}, which it has never seen healthy")
-        jumped = d.wall_forward > known.forward_then
-        self._in_haste(d, primary, incident.diagnosis)
-        if known.confirmed_at is not None and not jumped:
-            passed = self.world.now - known.confirmed_at
-            if passed < d.policy.cooldown_s - 0.01:
-                self.fail(f"{d.name} begins a failover {passed:.1f} s after the last one")
-        if known.automatic >= d.policy.max_per_day and not jumped:
-            self.fail(f"{d.name} begins its failover number {known.automatic + 1} of the day")
-
-    def _somebody(self, d: Daemon, primary: NodeName) -> bool:
-        """A standby of this cluster that this daemon could reach in the last seconds."""
-        return any(
-            s.name != primary
-            and s.recovery
-            and s.system == self.world.server(primary).system
-            and self.world.now - self.spoke_at.get((d.name, s.name), -9.0) < 3.0
-            for s in self.world.servers()
-        )
-
-    def _in_haste(self, d: Daemon, primary: NodeName, diagnosis: str) -> None:
-        """What is conclusive takes two looks; what is not, the whole threshold."""
-        now, server = self.world.now, self.world.server(primary)
-        host, key = self.world.hosts[primary], (d.name, primary)
-        crashed = diagnosis == "crashed" and not server.processes and host.runs
-        if crashed and now - self.died_at.get(primary, 0.0) < 0.19:
-            self.fail(f"{d.name} begins after one look at {primary}")
-        if server.processes and host.runs and self.silent_at.get(key, 0.0) == self.bad_at.get(key):
-            well = [t for t in (self.ok_at.get(key, 0.0),) if t]
-            since = d.policy.threshold_s - d.policy.interval_s - 0.35
-            if well and 1.1 < now - well[-1] < since:
-                self.fail(f"{d.name} begins {now - well[-1]:.1f} s after {primary} was well")
-        seen = self.boots.get(key)
-        dead = crashed and self.world.both_ways(d.name, primary)
-        another = seen is not None and seen != host.boot
-        if dead and another and not (host.ssh_broken or host.agent):
-            self.fail(f"{d.name} begins by a look of another boot of {primary}")
-
-    def _confirmed(self, d: Daemon, known: Known, before: Machine, after: Machine) -> None:
-        assert isinstance(before.state, Confirming)
-        candidate = before.state.candidate
-        server = self.world.server(candidate)
-        incident = before.incident
-        if incident is None or incident.trigger is not Trigger.SWITCHOVER:
-            known.confirmed_at, known.forward_then = self.world.now, d.wall_forward
-        if incident is not None and incident.trigger is Trigger.AUTOMATIC:
-            known.automatic += 1
-        if self.world.hands or self.world.lied:
-            return
-        if server.recovery or not server.may_commit():
-            self.fail(f"{candidate} is confirmed, and takes no commits")
-        self.losses.promises_kept(d, before, server)
-        self.losses.said(d, before, after)
 
 
 __all__ = ["Broken", "Invariants", "OperatorFailover"]
