@@ -9,7 +9,7 @@ from tests.sim.postgres import Host, Server
 from tests.sim.world import World
 
 
-def put_right(world: World, daemons: list[Daemon]) -> None:
+def all_is_mended(world: World, daemons: list[Daemon]) -> None:
     """The trouble is over: what is dead and a standby by right is started again."""
     world.tell("world", "the trouble is over")
     world.cut.clear()

@@ -16,7 +16,7 @@ from tests.sim.invariants import Invariants
 from tests.sim.kernel import Kernel
 from tests.sim.plan import Plan, plan_of
 from tests.sim.postgres import FOREIGN_SYSTEM, Host, Server
-from tests.sim.repairs import put_right, rebuilds
+from tests.sim.repairs import all_is_mended, rebuilds
 from tests.sim.rest import BOUND_S, Rest
 from tests.sim.store import Store
 from tests.sim.ways import Way
@@ -63,7 +63,7 @@ class Simulation:
         self.kernel.spawn(writes(self.world, "app local", plan.rate_s * 2.5, end))
         for way in self.world.ways.values():
             self.kernel.spawn(writes_by(self.world, way, f"app {way.name}", plan.rate_s, end))
-        self.kernel.at(self.over + 0.5, put_right, self.world, self.daemons)
+        self.kernel.at(self.over + 0.5, all_is_mended, self.world, self.daemons)
         if plan.by is not None:
             self.kernel.at(plan.by, self._in_time)
         if plan.rebuilds:
