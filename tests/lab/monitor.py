@@ -158,12 +158,14 @@ class Monitor(Host):
         *,
         daemon: Mapping[str, Any] | None = None,
         file: str = "config.yaml",
+        more: Mapping[str, Iterable[DatabaseHost]] | None = None,
         **cluster: Any,
     ) -> str:
         """Write config.yaml; its path on the monitor's host.
 
         Each keyword is a section of the cluster that is laid over what is there, key by key
-        (`failover={"cooldown": "0s"}`); `daemon` likewise over the daemon's section.
+        (`failover={"cooldown": "0s"}`); `daemon` likewise over the daemon's section. `more`: of
+        other clusters, by name, with the same sections.
         """
         own = {
             "listen": f"{LISTEN_ADDRESS}:{LISTEN_PORT}",
@@ -172,7 +174,10 @@ class Monitor(Host):
             "log": {"format": "json", "level": "info"},
         }
         document = {
-            "clusters": {CLUSTER: merged(_cluster(servers), cluster)},
+            "clusters": {
+                name: merged(_cluster(nodes), cluster)
+                for name, nodes in {CLUSTER: servers, **(more or {})}.items()
+            },
             "daemon": merged(own, daemon or {}),
         }
         self._private(file, yaml.safe_dump(document, sort_keys=False))
@@ -253,9 +258,9 @@ class Monitor(Host):
         assert status == 200, f"GET {path}: {status} {body}\n{self.evidence()}"
         return json.loads(body)
 
-    def status(self) -> dict[str, Any]:
+    def status(self, cluster: str = CLUSTER) -> dict[str, Any]:
         """The cluster's status document; empty while the daemon does not answer."""
-        status, body = self.fetch(f"/api/v1/clusters/{CLUSTER}")
+        status, body = self.fetch(f"/api/v1/clusters/{cluster}")
         document = json.loads(body) if status == 200 else {}
         return document if isinstance(document, dict) else {}
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.lab.host import UNPRIVILEGED_ID
 from tests.lab.lab import Lab, make_synchronous
 from tests.lab.ledger import Account, Ledger
 from tests.lab.machine import wait_until
-from tests.lab.monitor import Daemon, Monitor
+from tests.lab.monitor import CLUSTER, Daemon, Monitor
 from tests.lab.python_tree import require_python
 from tests.lab.server import DatabaseHost
 from tests.lab.store import Member, wait_for_store
@@ -27,6 +28,8 @@ class Several:
     monitors: tuple[Monitor, ...]
     members: tuple[Member, ...]
     ledger: Ledger
+    cluster: str = CLUSTER
+    """Of those that the daemons watch, the one that is meant."""
 
     @property
     def pg1(self) -> DatabaseHost:
@@ -39,8 +42,11 @@ class Several:
     def daemon_of(self, monitor: Monitor) -> Daemon:
         return monitor.daemons[-1]
 
+    def status(self, monitor: Monitor) -> dict[str, Any]:
+        return monitor.status(self.cluster)
+
     def leadership(self, monitor: Monitor) -> Mapping[str, Any]:
-        found = monitor.status().get("leadership", {})
+        found = self.status(monitor).get("leadership", {})
         return found if isinstance(found, dict) else {}
 
     def leads(self, monitor: Monitor) -> bool:
@@ -64,12 +70,57 @@ class Several:
         return wait_until(predicate, timeout_s, what, evidence=self.evidence, interval_s=interval_s)
 
     def wait_until_failed_over(self, seen_by: Monitor, timeout_s: float = 60) -> None:
-        def watches_pg2() -> bool:
-            status = seen_by.status()
-            return status.get("primary") == "pg2" and status.get("state") == "watching"
+        name = self.pg2.name
 
-        self.wait(watches_pg2, timeout_s, "pg2 is the primary")
-        self.ledger.wait_for_node("pg2", 15)
+        def watches_it() -> bool:
+            status = self.status(seen_by)
+            return status.get("primary") == name and status.get("state") == "watching"
+
+        self.wait(watches_it, timeout_s, f"{name} is the primary")
+        self.ledger.wait_for_node(name, 15)
+
+    # What befalls them.
+
+    def crash(self) -> None:
+        """The primary's postmaster is killed."""
+        self.pg1.kill9_postmaster()
+
+    def until(self, daemon: Daemon, step: str) -> None:
+        """The failover is at that step, as the daemon's log says at once."""
+        self.wait(lambda: f'"state": "{step}"' in daemon.log_text, 20, f"it is {step}", 0.001)
+
+    def crash_and_wait_until(self, leader: Monitor, step: str) -> Daemon:
+        """The daemon that leads, at that step of the failover."""
+        daemon = self.daemon_of(leader)
+        self.crash()
+        self.until(daemon, step)
+        return daemon
+
+    def crash_and_stop_at(self, leader: Monitor, step: str) -> Daemon:
+        """Its process stands still, at that step or right after it."""
+        daemon = self.crash_and_wait_until(leader, step)
+        daemon.signal(signal.SIGSTOP)
+        over = '"state": "watching"' in daemon.log_text.rpartition('"fencing"')[2]
+        assert not over, "the failover was over before the daemon could be stopped"
+        return daemon
+
+    def cut_from_etcd(self, monitor: Monitor) -> None:
+        """It hears of that, and leads no more."""
+        for member in self.members:
+            self.lab.part(monitor, member)
+        self.wait(lambda: not self.leads(monitor), LEASE_S + 5, "it has stopped by itself")
+
+    def next_leader_fails_over(self, after: Monitor) -> Monitor:
+        """Another one leads, and finishes."""
+        found = self.leader(self.others(after))
+        self.wait_until_failed_over(found)
+        return found
+
+    def follows(self, monitor: Monitor, leader: Monitor) -> None:
+        """It knows who leads now."""
+        self.wait(lambda: self.leadership(monitor).get("leader") == leader.name, 20, "it follows")
+
+    # What came of it.
 
     def fenced_by(self) -> list[str]:
         """Whoever has begun a fence, as its log has it, one for each time."""
@@ -78,7 +129,7 @@ class Several:
             for one in self.monitors
             for daemon in one.daemons
             for line in daemon.log_text.splitlines()
-            if '"event": "fencing pg1' in line
+            if f'"event": "fencing {self.pg1.name} ' in line
         ]
 
     def writable(self) -> list[DatabaseHost]:
@@ -103,12 +154,13 @@ def several(
     *,
     standbys: int = 1,
     prepare: Callable[[Monitor], None] | None = None,
+    more: Mapping[str, tuple[DatabaseHost, ...]] | None = None,
     **sections: Any,
 ) -> Several:
     """All of them up, one leading, the others ready; the application writes.
 
     With two standbys each commit is on one of them at least. `prepare`: each monitor, before its
-    daemon is started.
+    daemon is started. `more`: other clusters that they watch, too.
     """
     servers = lab.pair() if standbys == 1 else lab.trio()
     if standbys > 1:
@@ -119,7 +171,7 @@ def several(
         if prepare is not None:
             prepare(one)
         shared = {"leadership": leadership_of(one, members)}
-        one.write_config(lab.servers, daemon=shared, **sections)
+        one.write_config(servers, daemon=shared, more=more, **sections)
         one.start_daemon()
         one.wait_ready(30)
     ledger = lab.app.start_ledger(servers, rate=50)
@@ -128,6 +180,13 @@ def several(
     leader = made.leader()
     made.wait(lambda: leader.status()["outlook"]["obstacles"] == [], 30, "a failover would work")
     return made
+
+
+def of_cluster(w: Several, cluster: str, servers: tuple[DatabaseHost, ...]) -> Several:
+    """Another of those that the same daemons watch, with an application of its own."""
+    ledger = w.lab.app.start_ledger(servers, rate=50)
+    ledger.wait_for(20, 30)
+    return replace(w, cluster=cluster, servers=servers, ledger=ledger)
 
 
 def leadership_of(monitor: Monitor, members: Sequence[Member]) -> dict[str, Any]:
