@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tests.lab.cluster import Watched, would_work
 from tests.lab.gate import Gate, SqlGate, ssh_gate
+from tests.lab.held_back import fill, hold_back
 from tests.lab.host import signal_all
 from tests.lab.lab import Lab
 from tests.lab.planned import all_stream, planned
@@ -18,6 +19,8 @@ from tests.lab.server import DATA_DIR, DatabaseHost
 
 PROOF_IS_STALE_S = 35.0
 """A fence proof lasts 30 s."""
+BEHIND_MB = 40
+"""More than goes in one piece."""
 NEVER_TOO_SOON = {"cooldown": "1ms", "max_per_day": 1000}
 
 
@@ -80,6 +83,8 @@ def kind_of(way: Way, what: str) -> Kind:
 class Procedure(enum.StrEnum):
     FAILOVER = "failover"
     SWITCHOVER = "switchover"
+    SALVAGE = "salvage"
+    """A failover to a standby that lacks megabytes of WAL."""
 
 
 @dataclass(slots=True)
@@ -145,6 +150,10 @@ def tried(s: Stage, procedure: Procedure, point: Point) -> bool:
     ledger = s.w.ledger = s.w.lab.app.start_ledger([old, new], rate=200)
     ledger.wait_for(100)
     timeline = old.timeline
+    if procedure is Procedure.SALVAGE:
+        hold_back(old, new)
+        fill(old, BEHIND_MB)
+        ledger.wait_for(100)
     if point.way is Way.JOURNAL:
         reached = _dies_at_a_write(s, procedure, old, point)
     else:
@@ -168,6 +177,8 @@ def ready(s: Stage) -> None:
 def begin(s: Stage, procedure: Procedure, old: DatabaseHost) -> None:
     if procedure is Procedure.FAILOVER:
         old.kill9_postmaster()
+    elif procedure is Procedure.SALVAGE:
+        old.kill9_all()
     else:
         s.w.lab.monitor.failoverd("switchover", "--yes", "--timeout", "0", check=False)
 

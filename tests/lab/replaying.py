@@ -10,7 +10,7 @@ from failoverd.record.replay import replay
 
 
 def every_decision_comes_out_the_same(below: Path) -> int:
-    """Of each incident in each journal below; how many there were."""
+    """Of each incident, false alarm and refusal in each journal below; how many there were."""
     again = 0
     for path in below.rglob("journal.sqlite3"):
         try:
@@ -26,11 +26,12 @@ def every_decision_comes_out_the_same(below: Path) -> int:
 
 def _replay(journal: Journal, cluster: str) -> int:
     again = 0
-    for epoch in journal.incidents(cluster):
-        for replayed in map(replay, journal.decided(cluster, epoch)):
+    doubts = [f"s{doubt.number}" for doubt in journal.doubts(cluster)]
+    for number in (*journal.incidents(cluster), *doubts):
+        for replayed in map(replay, journal.decided(cluster, number)):
             entry = replayed.record.entry
             assert not replayed.differs, (
-                f"{cluster}, incident {epoch}: {entry.from_state} -> {entry.to_state}"
+                f"{cluster}, incident {number}: {entry.from_state} -> {entry.to_state}"
                 f" ({entry.sentence}) comes out otherwise: {replayed.differs}"
             )
             again += replayed.explanation is not None

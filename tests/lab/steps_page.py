@@ -63,6 +63,8 @@ def write_figures(page: Path, results: Sequence[Tried], left: str) -> None:
 
 
 def part_of(one: Tried) -> str:
+    if one.procedure is Procedure.SALVAGE:
+        return "salvage"
     if one.point.fate is Fate.SLEEPS:
         return "sleeps"
     return f"{one.procedure}, {kind_of(one.point.way, one.point.what)}"

@@ -9,6 +9,7 @@ import pytest
 from tests.lab.cluster import Watched, watched, would_work
 from tests.lab.detection.condition import Condition
 from tests.lab.lab import Lab, make_synchronous
+from tests.lab.replaying import every_decision_comes_out_the_same
 
 COMMITS_A_SECOND = 50
 """Enough to see that it serves, and little enough to leave the machine to what is tried."""
@@ -65,6 +66,7 @@ class Pairs:
 
     def stop(self) -> None:
         self._labs.close()
+        every_decision_comes_out_the_same(self._directory)
 
 
 @pytest.fixture(scope="module")
