@@ -92,14 +92,20 @@ def diverged(report: NodeReport, memory: Memory) -> bool:
     )
 
 
+def under_our_guard(report: NodeReport) -> bool:
+    """Our marker lay beside its standby.signal when its host was last looked at."""
+    facts = report.host.facts
+    return facts is not None and facts.guard is Guard.OURS
+
+
 def late(report: NodeReport, view: ClusterView, memory: Memory, policy: Policy) -> bool:
     """A standby whose settings lead to a node that is nobody's upstream any more.
 
     It was away during the failover, or somebody put old settings back. Whoever is frozen by
     another daemon, guarded, or led elsewhere than to our nodes, is left alone.
     """
-    server, guard = report.server, report.host.facts.guard if report.host.facts else Guard.NONE
-    if server is None or not server.in_recovery or guard is Guard.OURS:
+    server = report.server
+    if server is None or not server.in_recovery or under_our_guard(report):
         return False
     if server.system_identifier != memory.system_identifier or report.name == memory.primary:
         return False

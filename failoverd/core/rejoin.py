@@ -19,6 +19,7 @@ from failoverd.core.events import (
     Replied,
     Woke,
 )
+from failoverd.core.following import under_our_guard
 from failoverd.core.jobs import Job, NodeJob
 from failoverd.core.model import NodeName
 from failoverd.core.policy import Policy, RejoinChoice
@@ -141,6 +142,6 @@ def refuse_rejoin(m: Machine, node: NodeName, p: Policy) -> str | None:
     if job is not None and job.job in (Job.OWED_FENCE, Job.OWED_GUARD):
         return f"{node} is not guarded yet: its host must be reached first"
     receiver = None if server is None else server.receiver
-    if receiver is not None and receiver.streams:
+    if receiver is not None and receiver.streams and not under_our_guard(report):
         return f"{node} streams: there is nothing to bring back"
     return None

@@ -40,7 +40,14 @@ from failoverd.core.events import (
     Unfenced,
     Unguarded,
 )
-from failoverd.core.following import diverged, follows, late, streams_on, upstream_for
+from failoverd.core.following import (
+    diverged,
+    follows,
+    late,
+    streams_on,
+    under_our_guard,
+    upstream_for,
+)
 from failoverd.core.jobs import RECORDED, TO_FOLLOW, Job, NodeJob, kept_out_by
 from failoverd.core.measuring import measuring
 from failoverd.core.memory import direct
@@ -299,12 +306,17 @@ def _found_late(m: Machine, p: Policy) -> Machine:
 
 
 def _follow_again(m: Machine, p: Policy) -> Machine:
-    """Somebody has made it a standby of the present primary: nothing is owed to it any more."""
+    """Somebody has made it a standby of the present primary: nothing is owed to it any more.
+
+    But for our marker, where that still lies beside its standby.signal: a way back ends with it.
+    """
     primary = m.memory.primary
     if primary is None:
         return m
     for node, job in m.jobs.items():
         server = m.view.report(node).server
+        if job.job in RECORDED and under_our_guard(m.view.report(node)):
+            continue
         if (
             job.job in (TO_FOLLOW | RECORDED) - {Job.REJOINING}
             and server is not None

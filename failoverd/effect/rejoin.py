@@ -67,6 +67,9 @@ async def rejoin(effect: Rejoin, world: World) -> Rejoining | Rejoined | EffectF
         return EffectFailed(REJOIN_FAILED, runs.evidence(_failure(node, seen)))
     if phase == "started" and of_this:
         return await _streams(effect, world, node, seen, runs)
+    if phase == "none" and not effect.copied and await _both_say_so(effect, world, node):
+        # It was finished, and nobody heard of that; or somebody else has brought it back.
+        return await _finish(effect, world, node, runs)
     return await _start(effect, world, node, "copy" if effect.copied else "auto", runs)
 
 
@@ -162,19 +165,9 @@ def _arguments(
 async def _streams(
     effect: Rejoin, world: World, node: Node, seen: HostAnswer, runs: Runs
 ) -> Rejoining | Rejoined | EffectFailed:
-    """Both ends, and the timeline; else, after a while, what did it did not do."""
-    source, timeout_s = world.nodes[effect.primary], world.poll_timeout_s
-    receives = await ask(world, node, RECEIVES, timeout_s=timeout_s)
-    sends = await ask(world, source, SENDS, str(node.name), timeout_s=timeout_s)
-    streaming = (
-        receives.ok
-        and sends.ok
-        and receives.row["in_recovery"]
-        and receives.row["status"] == "streaming"
-        and sends.row["sends"]
-        and receives.row["timeline"] == sends.row["timeline"]
-    )
-    if streaming:
+    """Else, after a while, what did it did not do."""
+    source = world.nodes[effect.primary]
+    if await _both_say_so(effect, world, node):
         return await _finish(effect, world, node, runs)
     method = seen.field("method")
     hopeless = method != "copy" and await gone(world, node, source, runs) is not None
@@ -184,6 +177,21 @@ async def _streams(
         sentence = f"{node.name} was copied anew and does not stream from {source.name}"
         return EffectFailed(REJOIN_FAILED, runs.evidence(sentence))
     return await _start(effect, world, node, "copy", runs)
+
+
+async def _both_say_so(effect: Rejoin, world: World, node: Node) -> bool:
+    """It streams: both ends, and the timeline."""
+    source, timeout_s = world.nodes[effect.primary], world.poll_timeout_s
+    receives = await ask(world, node, RECEIVES, timeout_s=timeout_s)
+    sends = await ask(world, source, SENDS, str(node.name), timeout_s=timeout_s)
+    return bool(
+        receives.ok
+        and sends.ok
+        and receives.row["in_recovery"]
+        and receives.row["status"] == "streaming"
+        and sends.row["sends"]
+        and receives.row["timeline"] == sends.row["timeline"]
+    )
 
 
 async def _finish(

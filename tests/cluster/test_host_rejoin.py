@@ -377,6 +377,23 @@ async def test_cut_off_before_the_copy_is_in_place_it_is_put_there_and_streams(p
     assert (pair.old.directory / "link").is_symlink()
 
 
+async def test_one_that_streams_already_is_finished_and_not_stopped_once_more(pair):
+    """The daemon was killed before it heard of the end, or somebody else has brought it back."""
+    postgres.stop(pair.old)
+    await guarded(pair.old)
+    pair.promote()
+    await pair.comes_back()
+    marker = pair.old.data_dir / "failoverd.guard"
+    marker.write_text("epoch=7\nincident=7\n")
+    running_since = postgres.sql(pair.old, "select pg_postmaster_start_time();")
+    world = world_with_credentials(pair.new, pair.old)
+    asked = Rejoin(NodeName("pg1"), NodeName("pg2"), Epoch(7), begun=True)
+    answer = await rejoin(asked, world)
+    assert isinstance(answer, Rejoined), answer
+    assert not marker.exists()
+    assert postgres.sql(pair.old, "select pg_postmaster_start_time();") == running_since
+
+
 async def test_a_writable_server_is_not_touched(ground, room, running):
     pair = Pair(ground, room, running)
     pair.diverge()

@@ -10,9 +10,9 @@ from failoverd.core.divergence import Counted
 from failoverd.core.effects import Fence, Rejoin
 from failoverd.core.events import REJOIN_FAILED, EffectFailed
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Epoch, Evidence, Lsn, Timeline
+from failoverd.core.model import Epoch, Evidence, Guard, Lsn, Timeline
 from failoverd.core.policy import RejoinChoice
-from failoverd.core.rejoin import TRIES
+from failoverd.core.rejoin import TRIES, refuse_rejoin
 from failoverd.core.replication import Sender
 from failoverd.core.restart import restored
 from failoverd.core.schedule import Rejoining
@@ -29,6 +29,7 @@ from tests.unit.vocabulary import (
     dead,
     gone,
     healthy,
+    host,
     streaming,
     watching,
 )
@@ -126,6 +127,27 @@ def test_started_read_write_by_somebody_it_is_fenced_again():
     daemon.sees(healthy(timeline=2), healthy(timeline=1))
     assert daemon.machine.jobs[PG2].job is Job.QUARANTINED
     assert [e.node for e in daemon.asks if isinstance(e, Fence)] == [PG2]
+
+
+def under_guard(name, at):
+    """It streams, and our marker still lies beside its standby.signal."""
+    found = streaming()(name, at)
+    return replace(found, host=host(at, guard=Guard.OURS))
+
+
+def test_one_that_streams_under_our_guard_is_not_back_before_the_marker_is_gone():
+    """A late look had found it taking writes on its way back, which ends that way."""
+    daemon = quarantined().sees(healthy(), under_guard)
+    assert daemon.machine.jobs[PG2].job is Job.QUARANTINED
+    assert refuse_rejoin(daemon.machine, PG2, AUTO) is None
+    daemon.sees(healthy(), under_guard, after=61)
+    assert [effect.node for effect in asked(daemon)] == [PG2]
+
+
+def test_one_that_somebody_has_brought_back_without_a_guard_is_owed_nothing():
+    daemon = quarantined().sees(healthy(), streaming())
+    assert PG2 not in daemon.machine.jobs
+    assert "streams" in refuse_rejoin(daemon.machine, PG2, AUTO)
 
 
 def test_a_restarted_daemon_goes_on_with_it():
