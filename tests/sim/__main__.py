@@ -13,10 +13,12 @@ from time import perf_counter
 from tests.sim.plan import plan_of
 from tests.sim.simulation import run, run_plan
 from tests.sim.telling import shrunk, told
+from tests.sim.thawed import thaw
 
 
 def main() -> int:
     first, count = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    thaw()
     began = perf_counter()
     failovers, turns, seconds = 0, 0, 0.0
     broken: Counter[str] = Counter()

@@ -28,6 +28,7 @@ from tests.sim.plan import plan_of
 from tests.sim.scenarios import scenarios
 from tests.sim.simulation import run_plan
 from tests.sim.telling import shrunk, told
+from tests.sim.thawed import thaw
 
 SMALLEST = "a failover by order from a primary with a dead-man"
 """The explorer's world that is gone through whole in the short form."""
@@ -105,6 +106,7 @@ def stories(broken: Iterable[str], most: int = 3) -> Iterator[str]:
 def run(names: list[str], workers: int, worlds: list[str], seconds: float) -> tuple[Figures, int]:
     """As many as fit into `seconds`; how many of the names were run."""
     figures, done, began = Figures(), 0, perf_counter()
+    thaw()
     # What is imported stays: a collection of garbage need not look through it each time.
     gc.freeze()
     with ProcessPoolExecutor(workers) as pool:
