@@ -36,7 +36,7 @@ explore: .venv/ready ## every event in every state of a small world, and of two 
 	  --passes $(or $(PASSES),0) $(ORDERS)
 
 sim: .venv/ready ## every scenario, thousands of seeds and a small world whole, in two minutes of virtual failovers
-	$(BIN)/python -m tests.sim.campaign --scenarios --explore --seeds $(or $(SEEDS),3000) --seconds $(or $(SECONDS_AT_MOST),100)
+	$(BIN)/python -m tests.sim.campaign --scenarios --explore --seeds $(or $(SEEDS),5000) --seconds $(or $(SECONDS_AT_MOST),100)
 
 sim-long: .venv/ready ## SEEDS from FIRST on, at most SECONDS_AT_MOST; what was run goes into docs/verification.md
 	$(BIN)/python -m tests.sim.campaign --first $(or $(FIRST),1) --seeds $(or $(SEEDS),100000) \
