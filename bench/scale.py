@@ -2,6 +2,7 @@
 
 A few pairs of real PostgreSQL servers stand for many: each cluster reaches one of them, by TCP and
 SSH, at addresses of its own out of 127.0.0.0/8. The daemon has one core, the servers the others.
+A front (bench/front.py) spares the servers: with `--direct` there is none.
 
     python -m bench.scale [--loads 1@1s,100@1s/10s] [--seconds 30] [--write docs/scale.md]
 """
@@ -15,7 +16,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -44,7 +44,6 @@ ROOT = Path(__file__).parents[1]
 LATE_S = 0.05
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
-SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +58,13 @@ class Ground:
 
 
 @contextlib.contextmanager
-def ground(count: int, connections: int) -> Iterator[Ground]:
+def ground(count: int, connections: int, *, direct: bool) -> Iterator[Ground]:
     with contextlib.ExitStack() as stack:
         place = Path(tempfile.mkdtemp(prefix="failoverd-scale-", dir="/tmp"))
         stack.callback(shutil.rmtree, place, ignore_errors=True)
         become = unprivileged.namespace_prefix() if unprivileged.needed() else ()
         assert become is not None, "run it as a user that is not root"
-        port = stack.enter_context(sshd(place))
+        port = stack.enter_context(hosts(place))
         running = []
         for number in range(count + 1):
             home = place / f"{number}"
@@ -74,10 +73,38 @@ def ground(count: int, connections: int) -> Iterator[Ground]:
             stack.callback(pairs.take_down, pair)
             for server in pair.servers:
                 host_state_of(server).mkdir()
-                for_many(server, connections if number < count else 50)
+                if direct and number < count:
+                    for_many(server, connections)
             postgres.sql(pair.primary, f"ALTER ROLE {MONITOR} CONNECTION LIMIT -1;")
             running.append(pair)
         yield Ground(place, tuple(running[:-1]), running[-1], port)
+
+
+@contextlib.contextmanager
+def front(g: Ground, load: Load) -> Iterator[None]:
+    """At the addresses of all clusters, before the servers of each pair."""
+    asked = [
+        {
+            "port": server.port,
+            "socket": str(server.socket_dir),
+            "user": MONITOR,
+            "password": pair.password_file.read_text().strip(),
+            "addresses": [
+                address(number, which) for number in range(first, load.clusters, len(g.pairs))
+            ],
+        }
+        for first, pair in enumerate(g.pairs)
+        for which, server in enumerate(pair.servers, 1)
+    ]
+    file = g.place / "front.json"
+    file.write_text(json.dumps(asked))
+    with beside("bench.front", file):
+        yield
+
+
+def address(number: int, which: int) -> str:
+    """Of a node: that of cluster `number` which is its first, or its second."""
+    return f"127.{1 + number // 200}.{1 + number % 200}.{which}"
 
 
 def host_state_of(server: postgres.Server) -> Path:
@@ -92,32 +119,8 @@ def for_many(server: postgres.Server, connections: int) -> None:
     postgres.start(server)
 
 
-ANSWER = r"""
-exec awk -v dir={place} -F"[='\"]+" '
-  /^FD_nonce=/ {{ nonce = $2 }}
-  /^FD_port=/ {{ port = $2 }}
-  /^FD_verb=/ {{ file = dir "/" $2 "-" port }}
-  END {{
-    while ((getline line < file) > 0) {{
-      sub(/@nonce@/, nonce, line); any = 1
-      if (line !~ /^process=/) {{ print line; continue }}
-      if (told++) continue
-      print line
-      postmaster = substr(line, 9) + 0
-      getline line < ("/proc/" postmaster "/task/" postmaster "/children")
-      count = split(line, pids, " ")
-      for (i = 1; i <= count; i++) print "process=" pids[i] " S"
-    }}
-    exit any ? 0 : 11
-  }}'
-"""
-"""What a host said once, it says again, with the processes of now: two thousand real looks at one
-machine are its work, and not the daemon's."""
-
-
 def record(g: Ground, file: Path) -> None:
     """What the host program says of each server, by the verbs of a calm cluster."""
-    (g.place / "answer").write_text(ANSWER.format(place=g.place))
     nonce = "0" * 32
     for name, section in list(configured(file).clusters.items())[: len(g.pairs)]:
         for node in nodes_of(name, section).values():
@@ -130,9 +133,8 @@ def record(g: Ground, file: Path) -> None:
 
 
 @contextlib.contextmanager
-def sshd(place: Path) -> Iterator[int]:
-    """Of our own, for the user that runs this; it answers at every address."""
-    assert SSHD is not None, "there is no sshd"
+def hosts(place: Path) -> Iterator[int]:
+    """They answer by SSH, at every address."""
     for name in ("host_key", "client_key"):
         key = asyncssh.generate_private_key("ssh-ed25519")
         key.write_private_key(place / name)
@@ -141,26 +143,21 @@ def sshd(place: Path) -> Iterator[int]:
     (port,) = postgres.free_ports(1)
     public = (place / "host_key.pub").read_text()
     (place / "known_hosts").write_text(f"[127.*]:{port} {public}")
-    (place / "sshd_config").write_text(
-        f"ListenAddress 0.0.0.0:{port}\nHostKey {place}/host_key\nStrictModes no\nUsePAM no\n"
-        f"AuthorizedKeysFile {place}/client_key.pub\nPidFile none\nMaxStartups 1000\n"
-        f"PermitRootLogin yes\nLogLevel ERROR\nForceCommand sh {place}/answer\n"
-    )
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    command = [SSHD, "-D", "-E", place / "sshd.log", "-f", place / "sshd_config"]
-    with subprocess.Popen(command, start_new_session=True) as process:
+    with beside("bench.hosts", place, port):
+        yield port
+
+
+@contextlib.contextmanager
+def beside(module: str, *arguments: object) -> Iterator[None]:
+    """A process of the ground, once it is ready."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
-            postgres.wait_for(lambda: answers(port), "sshd")
-            yield port
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n", f"{module} did not come up"
+            yield
         finally:
             process.terminate()
-
-
-def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 def configuration(g: Ground, load: Load, port: int) -> Path:
@@ -193,9 +190,7 @@ def cluster(g: Ground, pair: Pair, number: int | None, load: Load) -> dict[str, 
     return {
         "nodes": {
             server.name: {
-                "host": "127.0.0.1"
-                if number is None
-                else f"127.{1 + number // 200}.{1 + number % 200}.{which}",
+                "host": "127.0.0.1" if number is None else address(number, which),
                 "postgres": {
                     "port": server.port,
                     "data_dir": str(server.data_dir),
@@ -378,10 +373,13 @@ class Cost:
 def measured(g: Ground, load: Load, given: argparse.Namespace) -> Cost:
     (port,) = postgres.free_ports(1)
     file = configuration(g, load, port)
-    record(g, file)
-    began = time.monotonic()
     beside = None
-    with daemon(file, port) as d:
+    with contextlib.ExitStack() as stack:
+        if not given.direct:
+            stack.enter_context(front(g, load))
+        record(g, file)
+        began = time.monotonic()
+        d = stack.enter_context(daemon(file, port))
         postgres.wait_for(d.ready, f"{load} are watched: {d.log}", timeout_s=given.patience)
         begun_s = time.monotonic() - began
         time.sleep(given.settle)
@@ -467,6 +465,7 @@ def main() -> None:
     parser.add_argument("--settle", type=float, default=15)
     parser.add_argument("--patience", type=float, default=300)
     parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--direct", action="store_true", help="no front before the servers")
     parser.add_argument("--note", default="")
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
@@ -475,7 +474,7 @@ def main() -> None:
     most = max(load.clusters for load in loads)
     rows = [HEAD]
     print(HEAD, flush=True)
-    with ground(given.pairs, most // given.pairs * 2 + 100) as g:
+    with ground(given.pairs, most // given.pairs * 2 + 100, direct=given.direct) as g:
         for before, load in zip([None, *loads], loads, strict=False):
             if before is not None and before.clusters > 1:
                 mend(g.victim)
