@@ -29,10 +29,25 @@ def calibrating(
     server, before = report.server, known.get(report.name)
     if server is None:
         return known
-    found = _seen(report) or before
+    found = before if _as_before(report, before) else _seen(report) or before
     if found is None or not same_start(server.postmaster_started, found.postmaster_started):
         return {n: one for n, one in known.items() if n != report.name} if before else known
     return known if found == before else {**known, report.name: found}
+
+
+def _as_before(report: NodeReport, before: Calibration | None) -> bool:
+    """There is nothing in this report that a look at its processes could add."""
+    facts = report.host.facts
+    return before is not None and (
+        facts is None
+        or (
+            facts.postmaster_pid == before.postmaster_pid
+            and facts.postmaster_started == before.postmaster_started
+            and facts.boot_id == before.boot_id
+            and facts.user == before.user
+            and facts.directory_identity == before.directory_identity
+        )
+    )
 
 
 def _seen(report: NodeReport) -> Calibration | None:
@@ -60,6 +75,8 @@ def _seen(report: NodeReport) -> Calibration | None:
 
 def same_start(by_sql: str, by_host: str) -> bool:
     """Both are seconds of the same host's clock; postmaster.pid is written up to 1 s apart."""
+    if by_sql == by_host:
+        return by_sql.isdigit()
     try:
         return abs(int(by_sql) - int(by_host)) <= 1
     except ValueError:

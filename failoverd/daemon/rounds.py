@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -111,11 +110,14 @@ class Rounds:
             if name == machine.memory.primary:
                 self._doubt = not (report.held.ok and report.fresh.ok)
             self._looked(report, self._view())
-            due = max(beat, clock.monotonic())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(due - clock.monotonic()):
-                    await watch.hurry.wait()
-            if not watch.hurry.is_set():
+            now = clock.monotonic()
+            due = max(beat, now)
+            on_beat = asyncio.get_running_loop().call_later(due - now, watch.hurry.set)
+            try:
+                await watch.hurry.wait()
+            finally:
+                on_beat.cancel()
+            if watch.cause is Cause.BEAT:
                 self._late(max(0.0, clock.monotonic() - due))
 
     def _view(self) -> ClusterView:

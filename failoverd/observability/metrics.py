@@ -35,7 +35,6 @@ from failoverd.core.incident import IncidentOutcome, loss_of, outcome_of, trigge
 from failoverd.core.jobs import Job
 from failoverd.core.model import Look, NodeName, NodeReport, Outcome
 from failoverd.core.objectives import Objective
-from failoverd.core.outlook import Steady, outlook
 from failoverd.core.policy import Policy, TargetName
 from failoverd.core.readiness import Check, failing
 from failoverd.core.situation import Machine
@@ -60,6 +59,7 @@ from failoverd.observability.declared import declared
 from failoverd.observability.exposition import exposition
 from failoverd.observability.log import lines_dropped
 from failoverd.observability.next_steps import UNDER_WAY
+from failoverd.observability.often import Children, Possible
 from failoverd.observability.own_metrics import OwnMetrics
 from failoverd.observability.readiness import seed_readiness, surveyed
 from failoverd.observability.series import Series
@@ -101,7 +101,9 @@ class Metrics(OwnMetrics):
         self._began: dict[str, float] = {}
         self._looked: dict[tuple[str, str, str], float] = {}
         self._unready: dict[str, frozenset[str]] = {}
-        self._steady: dict[str, Steady] = {}
+        self._possible: dict[str, Possible] = {}
+        self._lagging: set[tuple[str, NodeName]] = set()
+        self._children = Children()
 
     def exposition(self) -> bytes:
         """In Prometheus' text format."""
@@ -156,8 +158,10 @@ class Metrics(OwnMetrics):
 
     def forget(self, cluster: str) -> None:
         self._all.forget(cluster)
-        for known in (self._nodes, self._targets, self._began, self._unready):
+        self._children.gone()
+        for known in (self._nodes, self._targets, self._began, self._unready, self._possible):
             known.pop(cluster, None)
+        self._lagging = {key for key in self._lagging if key[0] != cluster}
         self._chosen = {key: one for key, one in self._chosen.items() if key[1] != cluster}
         self._looked = {key: at for key, at in self._looked.items() if key[0] != cluster}
 
@@ -167,7 +171,9 @@ class Metrics(OwnMetrics):
         if nodes == before:
             return
         self._nodes[cluster] = nodes
+        self._children.gone()
         for node in before - nodes:
+            self._lagging.discard((cluster, node))
             for family in s.of_node:
                 family.remove_by_labels({"cluster": cluster, "node": node})
             gone = [key for key in self._chosen if key[1:3] == (cluster, node)]
@@ -208,15 +214,15 @@ class Metrics(OwnMetrics):
             family.labels(*labels, member).set(1)
 
     def _ready(self, cluster: str, m: Machine, now: Now, policy: Policy) -> None:
-        steady, found = self._steady.get(cluster, Steady()), outlook(m, now, policy)
-        self._steady[cluster], impossible = steady.lasting(found, now.monotonic, policy)
-        self._all.ready.labels(cluster).set(not (impossible or self._unready.get(cluster)))
+        impossible = self._possible.setdefault(cluster, Possible()).look(m, now, policy)
+        ready = not (impossible or self._unready.get(cluster))
+        self._children.of(self._all.ready, cluster).set(ready)
 
     def stepped(
         self, cluster: str, before: Machine, event: Event, after: Machine, now: Now, policy: Policy
     ) -> None:
         """What one step changed."""
-        s = self._all
+        s, of = self._all, self._children.of
         self._know(cluster, frozenset(policy.nodes))
         self._moved(cluster, before, event, after, now)
         self._ended(cluster, before, event, after, now)
@@ -235,15 +241,15 @@ class Metrics(OwnMetrics):
             case _:
                 pass
         self._of_targets(cluster, after, policy)
-        s.consecutive_failures.labels(cluster).set(after.memory.failed_rounds)
-        s.timeline.labels(cluster).set(after.memory.timeline)
-        s.paused.labels(cluster).set(after.paused_by is not None)
-        s.cooldown.labels(cluster).set(cooldown_remaining_s(after, now, policy))
+        of(s.consecutive_failures, cluster).set(after.memory.failed_rounds)
+        of(s.timeline, cluster).set(after.memory.timeline)
+        of(s.paused, cluster).set(after.paused_by is not None)
+        of(s.cooldown, cluster).set(cooldown_remaining_s(after, now, policy))
         armed = after.dead_man is not None and after.dead_man.phase is Phase.ARMED
-        s.dead_man_armed.labels(cluster).set(armed)
+        of(s.dead_man_armed, cluster).set(armed)
         self._ready(cluster, after, now, policy)
         if after.last_confirmed is not None:
-            s.last_failover.labels(cluster).set(after.last_confirmed)
+            of(s.last_failover, cluster).set(after.last_confirmed)
         known = after.looked_at
         found = diagnose(after.view, after.memory, policy) if known else None
         self._choose(s.diagnosis, (cluster,), found)
@@ -259,6 +265,8 @@ class Metrics(OwnMetrics):
     def _of_targets(self, cluster: str, m: Machine, policy: Policy) -> None:
         """Those of the configuration; the series of one that was removed go."""
         s, before = self._all, self._targets.get(cluster, frozenset())
+        if not policy.targets and not before:
+            return
         self._targets[cluster] = names = frozenset(policy.targets)
         for target in before - names:
             for family in (s.leads_to_primary, s.redirects):
@@ -327,32 +335,42 @@ class Metrics(OwnMetrics):
 
     def probed(self, cluster: str, report: NodeReport, m: Machine) -> None:
         """What one round of looks found."""
-        s, node, server = self._all, report.name, report.server
-        s.node_up.labels(cluster, node).set(report.heard)
+        s, of, node, server = self._all, self._children.of, report.name, report.server
+        of(s.node_up, cluster, node).set(report.heard)
         role = "unknown" if server is None else "standby" if server.in_recovery else "primary"
         self._choose(s.node_role, (cluster, node), role)
         for kind, look in _looks(report):
-            self._looked_at(cluster, node, kind, look)
+            if look.outcome is not Outcome.NOT_TRIED:
+                self._looked_at(cluster, node, kind, look)
         lag = lag_bytes(report, m)
         if lag is None or server is None or server.received_lsn is None:
-            for family in (s.lag_bytes, s.lag_seconds, s.wal_at_risk):
-                with contextlib.suppress(KeyError):
-                    family.remove(cluster, node)
+            self._no_lag(cluster, node)
             return
-        s.lag_bytes.labels(cluster, node).set(lag)
+        self._lagging.add((cluster, node))
+        of(s.lag_bytes, cluster, node).set(lag)
         if server.replay_lag_s is not None:
-            s.lag_seconds.labels(cluster, node).set(server.replay_lag_s)
+            of(s.lag_seconds, cluster, node).set(server.replay_lag_s)
         at_risk = wal_loss(server.received_lsn, m.memory, None).lost_bytes
-        s.wal_at_risk.labels(cluster, node).set(at_risk)
+        of(s.wal_at_risk, cluster, node).set(at_risk)
+
+    def _no_lag(self, cluster: str, node: NodeName) -> None:
+        if (cluster, node) not in self._lagging:
+            return
+        self._lagging.discard((cluster, node))
+        self._children.gone()
+        s = self._all
+        for family in (s.lag_bytes, s.lag_seconds, s.wal_at_risk):
+            with contextlib.suppress(KeyError):
+                family.remove(cluster, node)
 
     def _looked_at(self, cluster: str, node: NodeName, kind: str, look: Look) -> None:
         """Each look once: a report repeats the latest of what is asked less often."""
         key = (cluster, node, kind)
-        if look.outcome is Outcome.NOT_TRIED or self._looked.get(key) == look.began_at:
+        if self._looked.get(key) == look.began_at:
             return
         self._looked[key] = look.began_at
         lasted = max(0.0, look.ended_at - look.began_at)
-        self._all.probe_duration.labels(cluster, node, kind).observe(lasted)
+        self._children.of(self._all.probe_duration, cluster, node, kind).observe(lasted)
         if not look.ok:
             self._all.probe_failures.labels(cluster, node, kind, look.outcome).inc()
 

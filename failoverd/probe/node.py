@@ -73,17 +73,11 @@ class NodeProbe:
         """Bounded by about twice the poll's time-out; whatever fails is a fact in the report."""
         began = self._monotonic()
         self._round += 1
-        async with asyncio.TaskGroup() as group:
-            sql = group.create_task(
-                self._sql.round(
-                    attention.timeout_s,
-                    write_check=attention.write_check,
-                    fresh_due=attention.fresh or attention.in_doubt,
-                )
-            )
-            reached = group.create_task(self._reach_primary(attention))
-            host = await self._look_at_host(attention, sql, raise_doubt)
-        found = sql.result()
+        reached = NOT_TRIED
+        if attention.in_doubt or attention.host:
+            found, host, reached = await self._closely(attention, raise_doubt)
+        else:
+            found, host = await self._calmly(attention, raise_doubt)
         if found.server is not None:
             self._last_server = found.server
         if found.write.outcome is not Outcome.NOT_TRIED:
@@ -100,9 +94,50 @@ class NodeProbe:
             last_server=self._last_server,
             write=self._last_write,
             host=self._last_host,
-            reach_primary=reached.result(),
+            reach_primary=reached,
             cause=cause,
             ours=was_ours(began) or found.fresh.outcome is Outcome.OUR_FAULT,
+        )
+
+    async def _calmly(
+        self, attention: Attention, raise_doubt: Callable[[], None]
+    ) -> tuple[SqlRound, HostReport | None]:
+        """By SQL alone and without a task, as long as a primary does not hesitate."""
+        if not attention.is_primary:
+            return await self._by_sql(attention), None
+        asked: list[asyncio.Task[HostReport]] = []
+
+        def ask(late_s: float) -> None:
+            raise_doubt()
+            look = self._host_report(attention, local_socket=True, late_s=late_s)
+            asked.append(group.create_task(look))
+
+        async with asyncio.TaskGroup() as group:
+            loop = asyncio.get_running_loop()
+            hesitates = loop.call_later(HESITATION_S, ask, HESITATION_S)
+            try:
+                found = await self._by_sql(attention)
+            finally:
+                hesitates.cancel()
+            if not asked and not _answers(found):
+                ask(0.0)
+        return found, asked[0].result() if asked else None
+
+    async def _closely(
+        self, attention: Attention, raise_doubt: Callable[[], None]
+    ) -> tuple[SqlRound, HostReport | None, Look]:
+        """In every way that is asked for, side by side."""
+        async with asyncio.TaskGroup() as group:
+            sql = group.create_task(self._by_sql(attention))
+            reached = group.create_task(self._reach_primary(attention))
+            host = await self._look_at_host(attention, sql, raise_doubt)
+        return sql.result(), host, reached.result()
+
+    async def _by_sql(self, attention: Attention) -> SqlRound:
+        return await self._sql.round(
+            attention.timeout_s,
+            write_check=attention.write_check,
+            fresh_due=attention.fresh or attention.in_doubt,
         )
 
     async def _look_at_host(

@@ -7,6 +7,7 @@ Administration Functions", "The Cumulative Statistics System".
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -100,7 +101,7 @@ def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
     that it speaks of cannot be told apart, and evidence must not be dated too young.
     """
     receiver = json.loads(row["receiver"]) if row["receiver"] else None
-    upstream = json.loads(row["upstream"]) if row["upstream"] else {}
+    upstream_host, upstream_port = _upstream(row["upstream"])
     readable = receiver is None or receiver["status"] is not None
     return ServerFacts(
         seen_at=seen_at,
@@ -115,22 +116,44 @@ def server_facts(row: Mapping[str, Any], seen_at: Instant) -> ServerFacts:
         received_lsn=_lsn(row["received_lsn"]),
         replayed_lsn=_lsn(row["replayed_lsn"]),
         replay_paused=row["replay_paused"],
-        limits=tuple(sorted(json.loads(row["limits"]).items())),
+        limits=_limits(row["limits"]),
         position_unknown=row["position_unknown"],
         read_only=row["read_only"] and not row["in_recovery"],
         receiver=_receiver(receiver) if readable else None,
         receiver_readable=readable,
-        senders=tuple(_sender(sender) for sender in json.loads(row["senders"])),
-        slots=tuple(_slot(slot) for slot in json.loads(row["slots"])),
+        senders=_senders(row["senders"]),
+        slots=_slots(row["slots"]),
         synchronous_standby_names=row["synchronous_standby_names"],
         sync_waiters=row["sync_waiters"],
         primary_slot_name=row["primary_slot_name"],
         apply_delay_ms=row["apply_delay"] or 0,
         recovery_target=row["recovery_target"],
         replay_lag_s=row["replay_lag"],
-        upstream_host=upstream.get("host") or "",
-        upstream_port=int(upstream.get("port") or 5432),
+        upstream_host=upstream_host,
+        upstream_port=upstream_port,
     )
+
+
+# What hardly ever changes is read once.
+
+
+@functools.lru_cache(maxsize=1024)
+def _limits(said: str) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(json.loads(said).items()))
+
+
+@functools.lru_cache(maxsize=4096)
+def _upstream(said: str | None) -> tuple[str, int]:
+    found = json.loads(said) if said else {}
+    return found.get("host") or "", int(found.get("port") or 5432)
+
+
+def _senders(said: str) -> tuple[Sender, ...]:
+    return () if said == "[]" else tuple(_sender(sender) for sender in json.loads(said))
+
+
+def _slots(said: str) -> tuple[Slot, ...]:
+    return () if said == "[]" else tuple(_slot(slot) for slot in json.loads(said))
 
 
 def _lsn(text: str | None) -> Lsn | None:

@@ -1,5 +1,6 @@
 """One PostgreSQL session, with a deadline on everything and no pool.
 
+The deadline is asyncio's own alone: a second one, asyncpg's, would be a timer more for each look.
 After a time-out a session is terminated and never used again: asyncpg opens a second
 connection to cancel in the background, and what the first would still say is unknown.
 """
@@ -85,7 +86,7 @@ class SqlSession:
         began = self._monotonic()
         try:
             async with asyncio.timeout(timeout_s):
-                row = await self._connection.fetchrow(statement, *arguments, timeout=timeout_s)
+                row = await self._connection.fetchrow(statement, *arguments)
         except Exception as error:  # noqa: BLE001 - one table sorts every failure
             return self._failed(error, began)
         look = Look(Outcome.OK, began, self._monotonic())
@@ -98,9 +99,9 @@ class SqlSession:
             async with asyncio.timeout(timeout_s):
                 prepared = self._prepared.get(statement)
                 if prepared is None:
-                    prepared = await self._connection.prepare(statement, timeout=timeout_s)
+                    prepared = await self._connection.prepare(statement)
                     self._prepared[statement] = prepared
-                row = await prepared.fetchrow(timeout=timeout_s)
+                row = await prepared.fetchrow()
         except Exception as error:  # noqa: BLE001 - one table sorts every failure
             return self._failed(error, began)
         look = Look(Outcome.OK, began, self._monotonic())
@@ -111,7 +112,7 @@ class SqlSession:
         began = self._monotonic()
         try:
             async with asyncio.timeout(timeout_s):
-                await self._connection.execute(script, timeout=timeout_s)
+                await self._connection.execute(script)
         except Exception as error:  # noqa: BLE001 - one table sorts every failure
             return self._failed(error, began)
         return SqlAnswer(Look(Outcome.OK, began, self._monotonic()))
