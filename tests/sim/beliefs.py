@@ -14,7 +14,15 @@ from failoverd.core.dead_man import FIRED
 from failoverd.core.effects import Confirm, Effect, Fence, Promote, Salvage, Thaw, Unfence, Unguard
 from failoverd.core.events import Observed, OperatorAdopts, Replied, Woke
 from failoverd.core.jobs import Job
-from failoverd.core.model import PROOF_LIFETIME_S, SPOKE, Guard, NodeName, NodeReport, Outcome
+from failoverd.core.model import (
+    FROZEN_SLOT,
+    PROOF_LIFETIME_S,
+    SPOKE,
+    Guard,
+    NodeName,
+    NodeReport,
+    Outcome,
+)
 from failoverd.core.policy import Mode
 from failoverd.core.situation import Machine
 from failoverd.core.states import (
@@ -295,7 +303,12 @@ class Beliefs:
         if beside:
             self.fail(f"{d.name} begins a failover, and has seen {beside} take writes")
         for report in m.view.nodes.values():
-            facts = report.host.facts
+            facts, server = report.host.facts, report.server
+            frozen = server is not None and server.primary_slot_name.startswith(FROZEN_SLOT)
+            if frozen and server is not None and server.in_recovery and report.name not in m.saved:
+                self.fail(
+                    f"{d.name} begins a failover, and has seen {report.name} frozen by others"
+                )
             if facts is not None and facts.epoch >= incident.epoch:
                 self.fail(f"{d.name} takes epoch {incident.epoch}, which {report.name} has seen")
         if incident.trigger != "automatic" or incident.diagnosis not in WHOSE_TIME_COUNTS:

@@ -15,6 +15,8 @@ REACHED_S = 7.0
 """So long a follower has reached it: by then it has said so, and whoever leads has read it."""
 BY_SILENCE = ("unreachable", "hung")
 ROUNDED_S = 0.002
+STANDS_DOWN_S = 0.3
+"""After it has woken."""
 
 
 @dataclass(slots=True)
@@ -24,6 +26,8 @@ class Onlookers:
     daemons: list[Daemon]
     apart_at: dict[str, float] = field(default_factory=dict[str, float])
     """When each daemon was last away: dead, stalled, or out of reach of the store."""
+    beside_since: dict[str, float] = field(default_factory=dict[str, float])
+    """Since when a daemon that does not lead decides, awake."""
 
     def sample(self) -> None:
         world, store = self.world, self.world.store
@@ -35,6 +39,11 @@ class Onlookers:
             reached = world.both_ways(d.name, STORE) and not store.down and not world.slow
             if process is None or stalled or not reached:
                 self.apart_at[d.name] = world.now
+            beside = d.alive and not stalled and store.leader != d.name and world.now < store.ends
+            if not beside:
+                self.beside_since.pop(d.name, None)
+            elif world.now - self.beside_since.setdefault(d.name, world.now) > STANDS_DOWN_S:
+                self.fail(f"{d.name} goes on as if it led, and {store.leader} leads")
 
     def _there_since(self, d: Daemon) -> float:
         return self.world.now - self.apart_at.get(d.name, 0.0)
