@@ -89,5 +89,7 @@ async def _ask(zone: DnsZone, message: Any, timeout_s: float) -> Any:
             return await dns.asyncquery.tcp(message, zone.server, timeout=timeout_s, port=zone.port)
     except TimeoutError:
         raise DnsFailed("no answer in time") from None
+    except EOFError:
+        raise DnsFailed("it has ended the connection in the middle of its answer") from None
     except (OSError, dns.exception.DNSException) as error:
         raise DnsFailed(f"it cannot be asked: {error}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
@@ -22,6 +22,8 @@ from failoverd.transport.postgres import SqlAddress
 Message = tuple[bytes, bytes]
 """Type and body; an empty type is the end of the connection."""
 ENDED: Message = (b"", b"")
+LONGEST = 1 << 20
+"""Of a message; the longest row of `SHOW DATABASES` has some hundred bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,20 @@ class _Messages(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._rest = b""
+        self._over = False
         self.came: asyncio.Queue[Message] = asyncio.Queue()
 
     def data_received(self, data: bytes) -> None:
+        if self._over:
+            return
         self._rest += data
         while len(self._rest) >= 5:
-            end = 1 + cast(int, struct.unpack_from("!i", self._rest, 1)[0])
+            length = cast(int, struct.unpack_from("!i", self._rest, 1)[0])
+            if not 4 <= length <= LONGEST:  # no message: where the next one begins nobody knows
+                self._over, self._rest = True, b""
+                self.came.put_nowait(ENDED)
+                return
+            end = 1 + length
             if len(self._rest) < end:
                 return
             self.came.put_nowait((self._rest[:1], self._rest[5:end]))
@@ -114,9 +124,10 @@ class Console:
                 kind, body = await self._messages.came.get()
                 match kind:
                     case b"T":
-                        columns = _columns(body)
+                        columns = _understood(_columns, body)
                     case b"D":
-                        rows.append(dict(zip(columns, _values(body), strict=False)))
+                        values = _understood(_values, body)
+                        rows.append(dict(zip(columns, values, strict=False)))
                     case b"E":
                         error = _error(body)
                     case b"Z":
@@ -125,6 +136,13 @@ class Console:
                         raise ConnectionResetError("the console ended the connection")
                     case _:
                         pass
+
+
+def _understood(read: Callable[[bytes], list[str]], body: bytes) -> list[str]:
+    try:
+        return read(body)
+    except (ValueError, struct.error):
+        raise OSError("the console answers what is not understood") from None
 
 
 def _columns(body: bytes) -> list[str]:

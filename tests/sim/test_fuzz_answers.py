@@ -205,12 +205,15 @@ class OddServer:
             except OSError:
                 return
             with connection, contextlib.suppress(OSError):
-                connection.settimeout(1)
-                connection.recv(4096)
-                connection.sendall(self.says)
-                connection.shutdown(socket.SHUT_WR)
-                while connection.recv(4096):
-                    pass
+                self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        connection.settimeout(1)
+        connection.recv(4096)
+        connection.sendall(self.says)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
 
     def close(self) -> None:
         self._socket.close()

@@ -33,7 +33,9 @@ async def look(way: PgBouncer, a: Attempt) -> TargetReport:
     if lacking:
         said = f"it has no database {' and '.join(lacking)}: does it include {way.file}?"
         return a.seen(began, frozenset(), said)
-    places = {name: (found[name]["host"], found[name]["port"]) for name in way.databases}
+    places = {
+        name: (found[name].get("host", ""), found[name].get("port", "")) for name in way.databases
+    }
     nodes = {(host, str(port)): node for node, (host, port) in way.addresses.items()}
     points_at = {nodes[place] for place in places.values() if place in nodes}
     strange = any(place not in nodes for place in places.values())
