@@ -24,7 +24,7 @@ from failoverd.core.objectives import Objective
 from failoverd.core.readiness import Check
 from failoverd.core.sentences import state_sentence
 from failoverd.core.situation import Machine
-from failoverd.core.states import StateName, name_of
+from failoverd.core.states import Starting, StateName, name_of
 from failoverd.daemon import clock
 from failoverd.daemon.agent_check import ports_of
 from failoverd.daemon.audit import Audit
@@ -341,6 +341,9 @@ class Fleet:
         self, cluster: str, before: Machine, event: Event, after: Machine, entry: Entry | None
     ) -> None:
         policy = self.supervisors[cluster].policy
+        arrived = isinstance(before.state, Starting) and not isinstance(after.state, Starting)
+        if arrived and self._running is not None:
+            self._running.arrived(cluster)
         self._metrics.stepped(cluster, before, event, after, clock.now(), policy)
         log.step_logged(cluster, before, event, after, entry)
         if entry is not None and entry.is_news:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,6 +17,12 @@ APART_S = 0.061803
 mostly a second long, fall all over it."""
 ALL_WITHIN_S = 120.0
 """The last one begins by then, however many there are."""
+ARRIVING = 16
+"""So many clusters at a time have begun and are not watched yet. Until every node has answered,
+each round makes fresh connections and logins: where those do not come through, and more clusters
+began all the same, they would take from each other what would let them in."""
+ARRIVES_WITHIN_S = 5.0
+"""One that cannot be reached holds up the next for no longer."""
 
 Answers = Mapping[Port, Callable[[], Machine]]
 
@@ -56,6 +63,13 @@ def starts(
             paced += 1
 
 
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Until it is set, or that much time has passed."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, seconds)):
+            await event.wait()
+
+
 class Running:
     """Of one daemon; what nobody expected in any of them ends them all."""
 
@@ -63,6 +77,8 @@ class Running:
         self._group = group
         self._ended = ended
         self._tasks: dict[str, _Tasks] = {}
+        self._arriving: set[str] = set()
+        self._in_line: deque[asyncio.Event] = deque()
 
     def begin(
         self, name: str, watch: Watch, survey: Survey, answers: Answers, after_s: float
@@ -71,22 +87,37 @@ class Running:
         now = asyncio.Event()
         create = self._group.create_task
         self._tasks[name] = _Tasks(
-            watch=create(self._watch(watch, now, after_s), name=f"cluster {name}"),
+            watch=create(self._watch(name, watch, now, after_s), name=f"cluster {name}"),
             survey=create(survey.run()),
             answering=create(serve_agent_checks(answers)),
             now=now,
         )
         self._tasks[name].watch.add_done_callback(lambda _: self._over(name))
 
-    async def _watch(self, watch: Watch, now: asyncio.Event, after_s: float) -> None:
+    async def _watch(self, name: str, watch: Watch, now: asyncio.Event, after_s: float) -> None:
         if after_s > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(after_s):
-                    await now.wait()
+            await _within(after_s, now)
+            if len(self._arriving) >= ARRIVING and not now.is_set():
+                self._in_line.append(now)
+                await _within(ALL_WITHIN_S - after_s, now)
         now.set()
+        self._arriving.add(name)
+        asyncio.get_running_loop().call_later(ARRIVES_WITHIN_S, self.arrived, name)
         await watch.run()
 
+    def arrived(self, name: str) -> None:
+        """It is watched; the next in line begins."""
+        if name not in self._arriving:
+            return
+        self._arriving.discard(name)
+        while self._in_line:
+            now = self._in_line.popleft()
+            if not now.is_set():
+                now.set()
+                return
+
     def _over(self, name: str) -> None:
+        self.arrived(name)
         tasks = self._tasks.pop(name)
         tasks.survey.cancel()
         tasks.answering.cancel()

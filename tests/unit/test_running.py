@@ -13,7 +13,7 @@ from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, BlockReason, Starting, Watching
 from failoverd.daemon.agent_check import Port
 from failoverd.daemon.changes import why_not_removed
-from failoverd.daemon.running import ALL_WITHIN_S, APART_S, Running, starts
+from failoverd.daemon.running import ALL_WITHIN_S, APART_S, ARRIVING, Running, starts
 
 PG1 = NodeName("pg1")
 
@@ -56,6 +56,38 @@ async def test_one_that_has_to_wait_for_its_turn_begins_at_once_where_it_is_hurr
         second.stop.set()
         await clusters.until_all_are_over()
     assert ended == ["first", "second"]
+
+
+async def test_too_many_are_not_begun_before_those_that_have_begun_are_watched():
+    watched = [Watched() for _ in range(ARRIVING + 2)]
+    async with running([]) as clusters:
+        for number, one in enumerate(watched):
+            clusters.begin(f"c{number}", one, Survey(), {}, 0.001)
+        for one in watched[:ARRIVING]:
+            await one.begun.wait()
+        await asyncio.sleep(0.05)
+        assert not any(one.begun.is_set() for one in watched[ARRIVING:])
+        clusters.arrived("c3")
+        clusters.arrived("c3")
+        await watched[ARRIVING].begun.wait()
+        assert not watched[ARRIVING + 1].begun.is_set()
+        clusters.hurry(f"c{ARRIVING + 1}")
+        await watched[ARRIVING + 1].begun.wait()
+        for one in watched:
+            one.stop.set()
+        await clusters.until_all_are_over()
+
+
+async def test_one_that_cannot_be_reached_holds_up_the_next_for_a_while_only(monkeypatch):
+    monkeypatch.setattr("failoverd.daemon.running.ARRIVES_WITHIN_S", 0.1)
+    watched = [Watched() for _ in range(ARRIVING + 1)]
+    async with running([]) as clusters:
+        for number, one in enumerate(watched):
+            clusters.begin(f"c{number}", one, Survey(), {}, 0.001)
+        await watched[ARRIVING].begun.wait()
+        for one in watched:
+            one.stop.set()
+        await clusters.until_all_are_over()
 
 
 async def test_agent_checks_move_to_other_ports_and_back():
