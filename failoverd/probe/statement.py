@@ -39,19 +39,22 @@ select (select system_identifier::text from pg_control_system()) as system_ident
        r.in_recovery and not exists (select from pg_stat_wal_receiver)
          and coalesce(pg_last_wal_receive_lsn() < pg_last_wal_replay_lsn(), true)
          as position_unknown,
-       (select jsonb_object_agg(name, current_setting(name)::int)::text
-          from (values ('max_connections'), ('max_worker_processes'), ('max_wal_senders'),
-                       ('max_prepared_transactions'), ('max_locks_per_transaction')) l(name)
-       ) as limits,
+       jsonb_build_object(
+         'max_connections', current_setting('max_connections')::int,
+         'max_worker_processes', current_setting('max_worker_processes')::int,
+         'max_wal_senders', current_setting('max_wal_senders')::int,
+         'max_prepared_transactions', current_setting('max_prepared_transactions')::int,
+         'max_locks_per_transaction', current_setting('max_locks_per_transaction')::int
+       )::text as limits,
        current_setting('default_transaction_read_only') = 'on' as read_only,
        (select row_to_json(w)::text
           from (select status, sender_host, sender_port,
                        extract(epoch from clock_timestamp() - last_msg_receipt_time)::float8 as age
                   from pg_stat_wal_receiver) w) as receiver,
        (select coalesce(json_agg(s), '[]')::text
-          from (select application_name, client_addr::text as client_address, state, sync_state,
-                       flush_lsn::text as flush_lsn
-                  from pg_stat_replication) s) as senders,
+          from (select a.application_name, a.client_addr::text as client_address, w.state,
+                       w.sync_state, w.flush_lsn::text as flush_lsn
+                  from pg_stat_get_wal_senders() w, pg_stat_get_activity(w.pid) a) s) as senders,
        (select coalesce(json_agg(l), '[]')::text
           from (select slot_name, active, wal_status,
                        (case when r.in_recovery then pg_last_wal_receive_lsn()
@@ -59,9 +62,11 @@ select (select system_identifier::text from pg_control_system()) as system_ident
                        slot_type = 'logical' as logical, temporary,
                        coalesce(to_jsonb(s) ->> 'failover', 'false')::bool as failover,
                        coalesce(to_jsonb(s) ->> 'synced', 'false')::bool as synced
-                  from pg_replication_slots s order by slot_name) l) as slots,
+                  from pg_get_replication_slots() s order by slot_name) l) as slots,
        current_setting('synchronous_standby_names') as synchronous_standby_names,
-       (select count(*)::int from pg_stat_activity where wait_event = 'SyncRep') as sync_waiters,
+       case when r.in_recovery or current_setting('synchronous_standby_names') = '' then 0
+            else (select count(*)::int from pg_stat_get_activity(null)
+                   where wait_event = 'SyncRep') end as sync_waiters,
        current_setting('primary_slot_name') as primary_slot_name,
        (extract(epoch from current_setting('recovery_min_apply_delay')::interval) * 1000)::int
          as apply_delay,
@@ -83,7 +88,11 @@ select (select system_identifier::text from pg_control_system()) as system_ident
                pg_has_role('pg_read_all_settings', 'usage') as told) r
 """
 """Settings by `current_setting`: each scan of pg_settings takes a third of a millisecond of the
-server. What needs a privilege is null without it, as a row of pg_settings would be missing."""
+server. What needs a privilege is null without it, as a row of pg_settings would be missing.
+
+The functions beneath pg_stat_replication, pg_stat_activity and pg_replication_slots, and not the
+views: they hide from a role what the views hide, and the names of roles and databases that the
+views join to them are not wanted here. Nobody waits for a standby where none is named."""
 
 WRITE_CHECK = """
 begin;
