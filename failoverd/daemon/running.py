@@ -73,9 +73,16 @@ async def _within(seconds: float, event: asyncio.Event) -> None:
 class Running:
     """Of one daemon; what nobody expected in any of them ends them all."""
 
-    def __init__(self, group: asyncio.TaskGroup, ended: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        ended: Callable[[str], None],
+        all_begun: Callable[[], None] = lambda: None,
+    ) -> None:
         self._group = group
         self._ended = ended
+        self._all_begun = all_begun
+        """Told each time that all are watched, or have had their time for it."""
         self._tasks: dict[str, _Tasks] = {}
         self._arriving: set[str] = set()
         self._in_line: deque[asyncio.Event] = deque()
@@ -110,6 +117,8 @@ class Running:
         if name not in self._arriving:
             return
         self._arriving.discard(name)
+        if not self._arriving and all(one.now.is_set() for one in self._tasks.values()):
+            self._all_begun()
         while self._in_line:
             now = self._in_line.popleft()
             if not now.is_set():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from failoverd.core.states import Paused
 from failoverd.daemon import clock
 from failoverd.daemon.control import serve_control, tcp_application
 from failoverd.daemon.fleet import Fleet
+from failoverd.daemon.garbage import leave_alone_what_stays
 from failoverd.daemon.journal import Journal
 from failoverd.daemon.journal_file import JournalError
 from failoverd.daemon.listening import listen, runner_of
@@ -31,8 +31,6 @@ from failoverd.observability.limits import limited
 from failoverd.observability.metrics import Metrics
 
 EX_CONFIG = 78
-GARBAGE = 10_000
-"""Objects between two looks for garbage. Source: Python documentation, gc.set_threshold."""
 LISTEN_AGAIN_S = 5.0
 STATUS_EVERY_S = 1.0
 SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
@@ -67,7 +65,7 @@ def run(path: Path) -> int:
         return 1
     try:
         fleet = Fleet(configuration, path, journal, Metrics())
-        _leave_alone_what_stays()
+        leave_alone_what_stays()
         asyncio.run(ends_at_once(Service(fleet, configuration.daemon).run()))
     except JournalError as error:
         log.logger().error(str(error))
@@ -76,14 +74,6 @@ def run(path: Path) -> int:
         journal.close()
         log.stop_logging()
     return 0
-
-
-def _leave_alone_what_stays() -> None:
-    """What is there by now stays: to look through it for garbage again and again delays polls."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
-    gc.enable()
 
 
 class Service:

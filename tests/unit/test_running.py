@@ -90,6 +90,23 @@ async def test_one_that_cannot_be_reached_holds_up_the_next_for_a_while_only(mon
         await clusters.until_all_are_over()
 
 
+async def test_it_is_told_once_when_all_have_begun():
+    told, watched = [], [Watched() for _ in range(3)]
+    async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        clusters = Running(group, lambda _: None, lambda: told.append("all"))
+        for number, one in enumerate(watched):
+            clusters.begin(f"c{number}", one, Survey(), {}, 0.001)
+            await one.begun.wait()
+        for number in range(3):
+            assert told == []
+            clusters.arrived(f"c{number}")
+        assert told == ["all"]
+        for one in watched:
+            one.stop.set()
+        await clusters.until_all_are_over()
+    assert told == ["all"]
+
+
 async def test_agent_checks_move_to_other_ports_and_back():
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     number = server.sockets[0].getsockname()[1]
