@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from failoverd.core.diagnosis import Diagnosis
+from failoverd.core.effects import Fence, Promote
 from failoverd.core.events import Observed, OperatorPause
 from failoverd.core.model import ClusterView, DaemonReport, Instant, Lsn
 from failoverd.core.restart import followed, taken_up
@@ -23,6 +24,7 @@ from tests.unit.vocabulary import (
     dead,
     gone,
     healthy,
+    streaming,
     view,
     watching,
 )
@@ -191,3 +193,16 @@ def test_who_leads_again_asks_again_for_what_it_had_asked_for():
     course.follow(daemon.machine)
     course.lead(daemon.machine)
     assert course.resume(daemon.policy).effects == asked
+
+
+def test_who_takes_up_that_a_standby_was_asked_fences_the_primary_before_it_is_asked_again():
+    """Also where nobody ever asked it: whoever writes to etcd can have that believed, no more."""
+    forged = replace(crashed().machine, asked=frozenset({PG2}))
+    own = watching()
+    own.machine = taken_up(forged, own.machine, own.now.monotonic)
+    own.sees(healthy(), streaming()).sees(healthy(), streaming())
+    wanted = [type(effect) for effect in own.asks]
+    assert Fence in wanted
+    assert Promote not in wanted
+    own.fenced()
+    assert [effect.candidate for effect in own.asks if isinstance(effect, Promote)] == [PG2]
