@@ -166,7 +166,8 @@ def test_facts_of_a_host_are_whole_and_finite_or_none_at_all(key, value):
 def test_an_answer_cut_and_mixed_in_any_way_gives_no_half_facts(parts):
     lines = [f"{part}={WHOLE[part]}" if part in WHOLE else part for part in parts]
     answer = CALL.answer(0, "\n".join(lines), 0.1)
-    assert answer.outcome is not Outcome.OK or lines[-1:] == [f"nonce={NONCE}"]
+    said = [line for line in lines if line]  # newlines behind the last line are no part of it
+    assert answer.outcome is not Outcome.OK or said[-1:] == [f"nonce={NONCE}"]
     facts = host_facts(answer, Instant(1.0))
     if facts is not None:
         assert facts.system_identifier == "7"
