@@ -115,6 +115,9 @@ def in_order(node: Node) -> str | None:
         return f"{m.memory.primary} is watched, {world.writable()} take writes"
     for name in world.names:
         job = m.jobs[name].job if name in m.jobs else None
+        if world[name].process != UP and job is Job.OWED_THAW:
+            # It was asked to promote in vain, and so stopped: it is down until somebody starts it.
+            continue
         if world[name].frozen:
             return f"{name} is frozen, its job is {job}"
         if m.targets and world.leads_to != m.memory.primary:

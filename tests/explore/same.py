@@ -12,6 +12,7 @@ from failoverd.core.divergence import Counted
 from failoverd.core.effects import Effect
 from failoverd.core.jobs import NodeJob
 from failoverd.core.memory import Memory
+from failoverd.core.model import Lsn, SavedSettings
 from failoverd.core.target import TargetJob
 from tests.explore.node import LONG, Node, node_of
 
@@ -62,7 +63,8 @@ def shape(value: object, now: float, digits: int | None = None) -> Hashable:
 
 def _shape_of(kind: type) -> Shape:
     """How values of that type are compared, found out once."""
-    if issubclass(kind, (enum.Enum, str, bool, int, frozenset, type(None))):
+    if issubclass(kind, (enum.Enum, str, int, frozenset, Lsn, SavedSettings, type(None))):
+        PLAIN.add(kind)
         return _itself
     for base, how in _BY_BASE:
         if issubclass(kind, base):
@@ -109,7 +111,7 @@ def _mapping(value: Mapping[Any, Any], now: float, digits: int | None) -> Hashab
 
 
 def _items(value: tuple[Any, ...], now: float, digits: int | None) -> Hashable:
-    return tuple([shape(item, now, digits) for item in value])
+    return tuple([item if type(item) in PLAIN else shape(item, now, digits) for item in value])
 
 
 _BY_BASE: tuple[tuple[type, Shape], ...] = (
@@ -122,6 +124,8 @@ _BY_BASE: tuple[tuple[type, Shape], ...] = (
     (tuple, _items),
 )
 _SHAPES: dict[type, Shape] = {}
+PLAIN: set[type] = set()
+"""Types without a moment in them, and without anything that is skipped."""
 
 
 def _of_fields(kind: type) -> Shape:
@@ -136,7 +140,7 @@ def _of_fields(kind: type) -> Shape:
     read, tried = attrgetter(*names), names[0] == "attempt"
 
     def shaped(value: Any, now: float, digits: int | None) -> Hashable:
-        parts = [None if part is None else shape(part, now, digits) for part in read(value)]
+        parts = [part if type(part) in PLAIN else shape(part, now, digits) for part in read(value)]
         if tried:
             parts[0] = min(ENOUGH, parts[0])  # type: ignore[type-var]
         return (word, *parts)
