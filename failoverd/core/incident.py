@@ -34,11 +34,12 @@ from failoverd.core.events import (
 from failoverd.core.memory import Memory
 from failoverd.core.model import ClusterView, CommandRun, Epoch, Instant, WalLoss
 from failoverd.core.numbering import earlier, number_of
+from failoverd.core.one_process import OF_ONE_PROCESS
 from failoverd.core.policy import Policy
 from failoverd.core.salvage import measured
 from failoverd.core.schedule import OperatorSwitchover
 from failoverd.core.sentences import diagnosed, entered, heard, learnt, led_astray
-from failoverd.core.situation import OF_ONE_PROCESS, Machine
+from failoverd.core.situation import Machine
 from failoverd.core.states import (
     Blocked,
     BlockReason,

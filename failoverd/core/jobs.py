@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from failoverd.core.model import Epoch, FenceProof, Instant, ProofKind, Timeline
+from failoverd.core.model import Epoch, FenceProof, Instant, NodeName, ProofKind, Timeline
 
 
 class Job(enum.StrEnum):
@@ -62,6 +62,14 @@ class NodeJob:
     """When it is to come back by itself."""
     said: str = ""
     """How far it is, or why it failed."""
+
+
+def asked_in_vain(node: NodeName) -> str:
+    """Of a standby that we have stopped since it did not promote: it stays down for somebody."""
+    return (
+        f"{node} was asked to promote, did not, and was stopped: read its log, then bring it back:"
+        f" failoverd rejoin {node}"
+    )
 
 
 def kept_out_by(proof: FenceProof | None) -> Job:

@@ -9,7 +9,8 @@ from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.divergence import Counted
 from failoverd.core.events import Now
 from failoverd.core.model import ClusterView, Instant
-from failoverd.core.situation import Machine, forgetful, incident_over, seen_since
+from failoverd.core.one_process import forgetful
+from failoverd.core.situation import Machine, incident_over, seen_since
 from failoverd.core.states import (
     Blocked,
     Confirming,

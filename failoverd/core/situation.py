@@ -24,7 +24,7 @@ from failoverd.core.events import (
     OperatorPause,
     OperatorVouches,
 )
-from failoverd.core.jobs import KEPT_OUT, Job, NodeJob, kept_out_by
+from failoverd.core.jobs import KEPT_OUT, Job, NodeJob, asked_in_vain, kept_out_by
 from failoverd.core.measuring import Unmeasured
 from failoverd.core.memory import Memory, observe
 from failoverd.core.model import (
@@ -41,6 +41,7 @@ from failoverd.core.model import (
     WalLoss,
     WallTime,
 )
+from failoverd.core.one_process import forgetful
 from failoverd.core.policy import Policy, TargetName
 from failoverd.core.schedule import Scheduled
 from failoverd.core.states import (
@@ -255,7 +256,7 @@ def _note_entry(m: Machine, left: State, state: State, now: Now) -> Machine:
         case Watching() if m.memory.primary is None:
             return _identified(m)
         case Watching() | Blocked(returns_to=None):
-            return incident_over(m)
+            return incident_over(_left_down(m))
         case _:
             return m
 
@@ -268,7 +269,7 @@ def _confirmed(
     jobs = {n: j for n, j in m.jobs.items() if n != primary}
     for standby in m.saved:
         if standby != primary and not m.kept_out(standby):
-            jobs[standby] = NodeJob(Job.REPOINTING, m.epoch)
+            jobs[standby] = NodeJob(Job.REPOINTING, m.epoch, said=_why_down(m, standby))
     if old is not None and old != primary:
         jobs[old] = NodeJob(old_job, m.epoch)
     jobs[primary] = NodeJob(Job.EQUIPPING, m.epoch)
@@ -296,6 +297,20 @@ def _confirmed(
         last_confirmed=m.last_confirmed if trigger == "switchover" else now.wall,
         failovers=(*recent, now.wall) if trigger == "automatic" else recent,
     )
+
+
+def _left_down(m: Machine) -> Machine:
+    """Stopped by us and frozen still, where the old primary goes on: nobody else says why."""
+    given_up = () if m.incident is None else m.incident.given_up
+    for node in given_up:
+        if node in m.saved and node not in m.jobs:
+            m = m.owing(node, NodeJob(Job.OWED_THAW, m.epoch, said=_why_down(m, node)))
+    return m
+
+
+def _why_down(m: Machine, node: NodeName) -> str:
+    given_up = () if m.incident is None else m.incident.given_up
+    return asked_in_vain(node) if node in given_up else ""
 
 
 def incident_over(m: Machine) -> Machine:
@@ -365,25 +380,3 @@ def seen_since(view: ClusterView, instant: Instant) -> ClusterView:
         return view
     nodes = {name: report for name, report in view.nodes.items() if report.began_at >= instant}
     return replace(view, nodes=nodes)
-
-
-OF_ONE_PROCESS = (
-    "primary_since",
-    "primary_lsn",
-    "primary_lsn_at",
-    "peak_wal_rate",
-    "last_alive_at",
-    "failed_rounds",
-    "replay_stands",
-    "keeping",
-    "doubt",
-    "shutting_down_since",
-    "writable_since",
-)
-"""Of what is remembered, what belongs to one process and one primary."""
-
-
-def forgetful(memory: Memory) -> Memory:
-    """Without what belonged to one process and one primary."""
-    fresh = Memory()
-    return replace(memory, **{name: getattr(fresh, name) for name in OF_ONE_PROCESS})

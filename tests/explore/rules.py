@@ -116,7 +116,9 @@ def in_order(node: Node) -> str | None:
     for name in world.names:
         job = m.jobs[name].job if name in m.jobs else None
         if world[name].process != UP and job is Job.OWED_THAW:
-            # It was asked to promote in vain, and so stopped: it is down until somebody starts it.
+            # It was asked to promote in vain, and stopped: it stays down, and that must be said.
+            if name not in m.jobs[name].said:
+                return f"{name} is down, and nobody is told why"
             continue
         if world[name].frozen:
             return f"{name} is frozen, its job is {job}"

@@ -542,6 +542,24 @@ def test_a_dead_candidate_with_nobody_beside_it_is_given_up_and_the_old_primary_
     assert isinstance(daemon.state, Reverting)
     assert daemon.state.restart
     assert PG2 not in daemon.machine.asked
+    daemon.answered(Unfence, Unfenced(WORDS))
+    while isinstance(daemon.state, Reverting):
+        daemon.answered(Thaw, FAILED).sees(healthy(), dead(), after=31)
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(healthy(), dead(), after=31)
+    assert isinstance(daemon.state, Watching)
+    assert "did not, and was stopped" in daemon.machine.jobs[PG2].said
+    assert "failoverd rejoin pg2" in daemon.machine.jobs[PG2].said
+    daemon.sees(healthy(), cut_off(), after=11).answered(Thaw, Thawed(WORDS))
+    assert PG2 not in daemon.machine.jobs
+
+
+def test_after_another_one_took_over_whoever_was_asked_in_vain_is_said_to_be_stopped():
+    daemon = asked_in_vain().answered(Retire, Retired(WORDS)).fenced().wakes(0)
+    daemon.answered(Salvage, NOTHING).answered(Promote, Promoted(WORDS))
+    daemon.answered(Confirm, CONFIRMED)
+    assert daemon.machine.memory.primary == PG3
+    assert "failoverd rejoin pg2" in daemon.machine.jobs[PG2].said
 
 
 def test_whoever_was_asked_goes_on_and_nobody_else_is_asked():
