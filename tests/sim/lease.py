@@ -49,10 +49,10 @@ class Candidacy:
                 held = yield from asked(
                     d.world, d.name, store, lambda: store.renewed(d.name, d.world.now)
                 )
-                if held:
-                    self.lease = Lease(self.lease.term, sent_at, store.ttl_s)
-                elif held is False:
+                if held is False:
                     self.lost()
+                elif held and self.lease is not None:  # it may have left it meanwhile
+                    self.lease = Lease(self.lease.term, sent_at, store.ttl_s)
             if self.lease is None and not self.onlooking.stands_back:
                 sent_at = Instant(d.monotonic())
                 term = yield from asked(

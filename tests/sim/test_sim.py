@@ -65,6 +65,11 @@ def test_whoever_another_daemon_has_overtaken_follows_whom_it_had_asked():
     assert run(1144).broken == ""
 
 
+def test_a_renewal_that_is_answered_after_the_leadership_was_left_brings_nothing_back():
+    """Who is blind leaves it to others while its renewal is on its way."""
+    assert run(4221).broken == ""
+
+
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
     broken = [f"{n}: {found}" for n, p in scenarios(8) if (found := run_plan(p).broken)]
     assert broken == []
