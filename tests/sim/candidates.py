@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from failoverd.core.effects import Promote
 from tests.sim.daemon import Daemon
-from tests.sim.postgres import Server
+from tests.sim.postgres import Server, lsn
 from tests.sim.world import World
 
 
@@ -23,14 +23,34 @@ def fits(world: World, server: Server, effect: Promote, d: Daemon) -> str | None
         return f"{server.name} is asked to promote, and its settings would stop it"
     if server.system != d.machine.memory.system_identifier:
         return f"{server.name} of another cluster is asked to promote"
+    return _elsewhere(world, server, d) or _further(world, server, effect, d)
+
+
+def _elsewhere(world: World, server: Server, d: Daemon) -> str | None:
+    """Whom an operator named is the only one, until it was asked in vain and proved stopped."""
     incident = d.machine.incident
-    if incident is not None and incident.wanted not in (None, server.name):
-        return f"{incident.wanted} was asked for, {server.name} is asked to promote"
-    if incident is None or incident.wanted is None:
-        for name, frozen in d.machine.frozen.items():
-            other = world.server(name)
-            fit = other.timeline == server.timeline and other.recovery
-            able = not d.policy.nodes[name].never
-            if fit and able and frozen.position > effect.position and name not in d.machine.asked:
-                return f"{server.name} is asked to promote, and {name} holds more"
+    if incident is None or incident.wanted in (None, server.name):
+        return None
+    named = world.server(incident.wanted)
+    if incident.wanted not in incident.given_up:
+        return f"{named.name} was asked for, {server.name} is asked to promote"
+    if named.promote_at is not None and named.postmaster:
+        return f"{named.name} is being promoted, {server.name} is asked to promote"
+    return None
+
+
+def _further(world: World, server: Server, effect: Promote, d: Daemon) -> str | None:
+    """The furthest of those that can take over; of another, what it has more was carried over."""
+    incident, primary = d.machine.incident, d.machine.memory.primary
+    if incident is not None and incident.wanted == server.name:
+        return None
+    needed = 0 if primary is None else world.server(primary).connections
+    for name, frozen in d.machine.frozen.items():
+        other = world.server(name)
+        fit = other.timeline == server.timeline and other.recovery
+        able = not d.policy.nodes[name].never and name not in d.machine.asked
+        # Nobody may be promoted whose settings would stop it: salvage brings over what it has.
+        holds = lsn(len(server.wal)) if other.connections < needed else effect.position
+        if fit and able and frozen.position > holds:
+            return f"{server.name} is asked to promote, and {name} holds more"
     return None

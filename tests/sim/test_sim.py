@@ -70,6 +70,16 @@ def test_a_renewal_that_is_answered_after_the_leadership_was_left_brings_nothing
     assert run(4221).broken == ""
 
 
+def test_another_is_asked_than_whom_an_operator_named_once_that_one_is_given_up():
+    """It lost its power while it was asked; the check knew of no handing over."""
+    assert run(4564).broken == ""
+
+
+def test_what_a_standby_holds_that_nobody_may_promote_is_carried_over_and_no_reason_to_wait():
+    """The check compared with what the candidate had received, and not with what it was given."""
+    assert run(3540).broken == ""
+
+
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
     broken = [f"{n}: {found}" for n, p in scenarios(8) if (found := run_plan(p).broken)]
     assert broken == []

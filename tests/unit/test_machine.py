@@ -479,6 +479,21 @@ def test_a_candidate_that_fails_is_proved_stopped_before_the_next_one_is_asked()
     assert daemon.machine.asked == {PG3}
 
 
+def test_whom_an_operator_named_is_the_only_one_until_it_is_proved_stopped():
+    daemon = asked_in_vain()
+    machine = daemon.machine
+    named = replace(machine.incident, wanted=PG2)
+    state = replace(daemon.state, incident=named)
+    daemon.machine = replace(machine, incident=named, state=state)
+    unproved = replace(daemon).answered(Retire, FAILED)
+    assert unproved.machine.asked == {PG2}
+    while isinstance(unproved.state, Blocked):
+        unproved.sees(dead(), gone(), cut_off(), after=31)
+    assert unproved.fenced().state.candidate == PG2
+    daemon.answered(Retire, Retired(WORDS)).fenced().wakes(0)
+    assert daemon.state.candidate == PG3, "rather than nobody"
+
+
 def test_a_candidate_that_is_not_proved_stopped_goes_on_being_the_one_that_is_asked():
     daemon = asked_in_vain().answered(Retire, FAILED)
     assert isinstance(daemon.state, Blocked)
