@@ -39,7 +39,7 @@ from failoverd.core.states import (
 from failoverd.daemon.course import Saw
 from tests.explore.asks import wrongly_asked
 from tests.sim.postgres import Server
-from tests.sim.reach import connect_outcome
+from tests.sim.reach import connect_outcome, held_outcome
 from tests.sim.world import World
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Beliefs:
         now, ok = self.world.now, Outcome.OK
         heard = {upstream for standby, upstream in receivers if outcomes[standby] is ok}
         for name, host in self.world.hosts.items():
-            key, answers = (d.name, name), outcomes[name] is ok
+            key, answers = (d.name, name), outcomes[name] is ok or self._holds(d, name)
             if answers:
                 self.answered_at[key] = now
             if host.runs and not host.ssh_broken and self.world.both_ways(d.name, name):
@@ -280,10 +280,9 @@ class Beliefs:
             return
         others = [n for n in world.hosts if n != name]
         lately = world.now - ROUND_S
-        # Whoever has no slot left refuses us, which is an answer.
-        if report.host.look.ok or any(world.server(n).slots_full for n in others):
+        if report.host.look.ok:
             return
-        now = [n for n in others if connect_outcome(world, d.name, n) is Outcome.OK]
+        now = [n for n in others if self._answers(d, n)]
         if not now and not any(self.answered_at.get((d.name, n), -9.0) > lately for n in others):
             self.fail(f"{d.name} says that {name} {said}, and no standby answers")
         silent_s = world.now - self.of[d.name].heard_at if d.name in self.of else 0.0
@@ -292,6 +291,14 @@ class Beliefs:
         tried = could or any(self.host_at.get((d.name, n), -9.0) > lately - 2 for n in others)
         if not tried and silent_s < 55.0:
             self.fail(f"{d.name} says that {name} {said}, and nobody else could try")
+
+    def _answers(self, d: Daemon, name: NodeName) -> bool:
+        return connect_outcome(self.world, d.name, name) is Outcome.OK or self._holds(d, name)
+
+    def _holds(self, d: Daemon, name: NodeName) -> bool:
+        """Whoever lets nobody new in (no slot left, shutting down) answers in a held session."""
+        session = None if d.life is None else d.life.rounds.held(name)
+        return held_outcome(self.world, d.name, name, session) is Outcome.OK
 
     # Before it acts.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from failoverd.core.model import NodeName
+from failoverd.core.model import SILENT, NodeName
 from failoverd.core.situation import Machine
 from tests.sim.daemon import Daemon
+from tests.sim.reach import connect_outcome
 from tests.sim.store import STORE
 from tests.sim.world import World
 
@@ -62,6 +63,8 @@ class Onlookers:
         for other in self.daemons:
             there = min(self._there_since(d), self._there_since(other)) > REACHED_S
             reaches = self.world.now - silent_at.get((other.name, primary), 0.0) > REACHED_S
+            # Between two samples it may have died, and whoever looks at its host is told at once.
+            reaches = reaches and connect_outcome(self.world, other.name, primary) not in SILENT
             if other is not d and there and reaches:
                 said = f"{d.name} says that {primary} is {m.diagnosis}"
                 self.fail(f"{said}, and {other.name} reaches it all the time")

@@ -11,6 +11,7 @@ from failoverd.core.model import Cause, ClusterView, DaemonReport, Instant, Node
 from failoverd.daemon.closeness import LookedAt, first_of_two
 from tests.sim.kernel import Process, Steps
 from tests.sim.looking import Eye, address, round_of
+from tests.sim.reach import Session
 from tests.sim.ways import Looks
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class Rounds:
         self._hurried: dict[NodeName, Cause] = {}
         self._watchers: dict[NodeName, Process] = {}
         self._waiting: set[NodeName] = set()
+
+    def held(self, name: NodeName) -> Session | None:
+        return self._eyes[name].session
 
     def begin(self, spawn: Callable[[Steps], Process]) -> None:
         self._watchers = {name: spawn(self._watch(name)) for name in self.d.world.hosts}

@@ -80,6 +80,18 @@ def test_what_a_standby_holds_that_nobody_may_promote_is_carried_over_and_no_rea
     assert run(3540).broken == ""
 
 
+@pytest.mark.parametrize("seed", [1391, 2028, 3876, 4314, 4482])
+def test_a_standby_that_lets_nobody_new_in_answers_in_a_held_session(seed):
+    """What the daemon believed was true; the check asked for a new connection alone."""
+    assert run(seed).broken == ""
+
+
+@pytest.mark.parametrize("seed", [3666, 3855, 4216, 4539])
+def test_who_died_this_moment_is_not_reached_all_the_time(seed):
+    """Its host tells of the orphan at once; the check went by when it was silent last."""
+    assert run(seed).broken == ""
+
+
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
     broken = [f"{n}: {found}" for n, p in scenarios(8) if (found := run_plan(p).broken)]
     assert broken == []
