@@ -83,6 +83,8 @@ class Beliefs:
     unheard_at: dict[tuple[str, NodeName], float] = field(
         default_factory=dict[tuple[str, NodeName], float]
     )
+    proved: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    """Of each daemon, the epochs in which it has had a fence proved."""
 
     def came_back(self, d: Daemon) -> None:
         """Who was fenced, takes writes again and is within reach, is fenced once more.
@@ -181,6 +183,8 @@ class Beliefs:
         """From one state to the next, by a proof or by a look."""
         before, after = due.before.state, due.after.state
         proved = isinstance(before, Fencing) and isinstance(after, Electing | Promoting)
+        if proved:
+            self.proved.add((d.name, due.after.epoch))
         if proved and due.after.entered_at - after.proof.proved_at > PROOF_LIFETIME_S:
             self.fail(f"{d.name} goes on by a proof that is too old")
         if isinstance(before, Confirming) and isinstance(after, Settling):
@@ -355,9 +359,15 @@ class Beliefs:
         ]
 
     def stops(self, d: Daemon, server: Server) -> None:
-        """What was found dead is left alone where it has been started since."""
+        """What was found dead is left alone where it has been started since.
+
+        Not what had been fenced in this incident: it runs under our guard by then, and a hand that
+        takes the guard away after the last look is met by a fence of that.
+        """
         state = d.machine.state
         if not isinstance(state, Fencing) or state.attempt or d.machine.asked:
+            return
+        if server.by_hand and (d.name, d.machine.epoch) in self.proved:
             return
         laid = self.world.now if server.marker is None else server.marker[2]
         dead = state.incident.diagnosis in ("crashed", "stopped")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from failoverd.core.asked import asks
 from failoverd.core.dead_man import Phase
-from failoverd.core.effects import DisarmDeadMan, Promote, StopMode
+from failoverd.core.effects import DisarmDeadMan, MeasureDivergence, Promote, StopMode
 from failoverd.core.events import Observed, OperatorAcknowledges, OperatorFailover
 from failoverd.core.leadership import parted
 from failoverd.core.model import ClusterView, Instant, NodeName
@@ -292,7 +292,9 @@ class Invariants:
     def _may_act(self, d: Daemon, ask: Ask) -> None:
         """Journal before effects; nothing where nothing may be done."""
         observes = d.policy.mode is Mode.OBSERVE and d.machine.incident is None
-        acts = [e for e in ask.effects if not isinstance(e, DisarmDeadMan)]
+        # What a stale node alone holds is read in observe, too (docs/fencing.md): no act.
+        harmless = DisarmDeadMan | MeasureDivergence if observes else DisarmDeadMan
+        acts = [e for e in ask.effects if not isinstance(e, harmless)]
         if acts and (observes or isinstance(d.machine.state, Paused)):
             self.fail(f"{d.name} acts although it may not: {ask.effects}")
         for effect in ask.effects:

@@ -97,6 +97,17 @@ def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
     assert broken == []
 
 
+@pytest.mark.parametrize("seed", [2620, 2957])
+def test_what_a_stale_node_alone_holds_is_counted_in_observe(seed):
+    """It reads, and changes nothing; the check took it for an act."""
+    assert run(seed).broken == ""
+
+
+def test_a_hand_that_starts_what_we_had_fenced_is_fenced_in_the_same_failover():
+    """After the last look; the check went by the diagnosis of the first fence."""
+    assert run(2154).broken == ""
+
+
 @pytest.mark.campaign
 @pytest.mark.timeout(3000)
 def test_a_thousand_failovers_break_no_rule():
