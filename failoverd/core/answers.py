@@ -15,7 +15,7 @@ from failoverd.core.events import (
     SettingsRead,
     StillAlive,
 )
-from failoverd.core.situation import Machine
+from failoverd.core.situation import Machine, unsure
 from failoverd.core.states import Promoting
 
 
@@ -34,7 +34,7 @@ def answered(m: Machine, event: Replied, now: Now) -> Machine:
             return replace(m, frozen={**m.frozen, node: frozen})
         case Replied(effect=Promote(candidate=node), result=StillAlive()):
             # The last look came before the request.
-            before = not isinstance(m.state, Promoting) or m.state.asked_before
+            m, before = unsure(m), not isinstance(m.state, Promoting) or m.state.asked_before
             return m if before else replace(m, asked=m.asked - {node})
         case Replied(effect=Promote(candidate=node), result=EffectFailed(reason="refused")):
             # By its own guard: it is not frozen any more, and this time it was not asked.
@@ -43,9 +43,10 @@ def answered(m: Machine, event: Replied, now: Now) -> Machine:
             return replace(m, asked=m.asked if before else m.asked - {node}, frozen=others)
         case Replied(effect=Retire(node=node), result=Retired()):
             others = {n: f for n, f in m.frozen.items() if n != node}
-            return replace(m, asked=m.asked - {node}, asked_at=None, frozen=others)
+            m = replace(m, asked=m.asked - {node}, asked_at=None, frozen=others)
+            return unsure(m)
         case Replied(effect=Fence(), result=StillAlive()):
             memory = replace(m.memory, last_alive_at=now.monotonic, failed_rounds=0, doubt=None)
-            return replace(m, memory=memory)
+            return unsure(replace(m, memory=memory))
         case _:
             return m

@@ -9,10 +9,20 @@ from __future__ import annotations
 from failoverd.core.decision import retry_at, terms_of
 from failoverd.core.diagnosis import FINE, ROW_OF, Diagnosis, diagnose
 from failoverd.core.effects import StopMode
+from failoverd.core.elected import Election
 from failoverd.core.election import elect
 from failoverd.core.events import Now
 from failoverd.core.evidence import Situation, guarded_by_us
-from failoverd.core.model import PROOF_LIFETIME_S, FenceProof, Instant, NodeName, Outcome
+from failoverd.core.lsn import Lsn
+from failoverd.core.model import (
+    PROOF_LIFETIME_S,
+    FenceProof,
+    Instant,
+    NodeName,
+    Outcome,
+    WalEnd,
+    WalLoss,
+)
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
 from failoverd.core.states import (
@@ -45,8 +55,21 @@ def proven(s: Fencing, proof: FenceProof, m: Machine, p: Policy) -> Electing | P
         standbys = tuple(sorted({*s.standbys, *m.standbys(p)}))
         return Electing(proof, standbys, {n: m.frozen[n] for n in standbys if n in m.frozen})
     election = elect(m.view, m.memory, p, terms_of(m.incident, p, proof, m.frozen or None))
-    position, loss = m.asked_position(asked[0], election)
-    return Promoting(proof, asked[0], position, loss, s.attempt, asked_before=True)
+    loss, end = _known_when_asked(m, asked[0], election, proof)
+    position = m.asked_at or Lsn(0)
+    return Promoting(proof, asked[0], position, loss, s.attempt, asked_before=True, end=end)
+
+
+def _known_when_asked(
+    m: Machine, node: NodeName, election: Election, proof: FenceProof
+) -> tuple[WalLoss, WalEnd | None]:
+    """What salvage had proved when it was asked stands, unless that disk has gone on since."""
+    if m.asked_loss is not None and proof.wal_end in (None, m.asked_end):
+        return m.asked_loss, m.asked_end
+    if election.candidate == node and election.loss is not None:
+        return election.loss, proof.wal_end
+    unknown = WalLoss(0, False, "unknown: the promotion was asked for before a restart")
+    return unknown, proof.wal_end
 
 
 def interrupted(
@@ -80,7 +103,8 @@ def interrupted_by_writable(
 def prove_again(proof: FenceProof, m: Machine, p: Policy, why: str, attempt: int = 0) -> Fencing:
     assert m.incident is not None
     mode = StopMode.IMMEDIATE
-    return Fencing(m.incident, proof.node, mode, m.standbys(p), why, attempt)
+    standbys = m.standbys(p)
+    return Fencing(m.incident, proof.node, mode, standbys, why, attempt, wal_from=m.asked_at)
 
 
 def refence(incident: Incident, primary: NodeName, m: Machine, p: Policy, why: str) -> Fencing:

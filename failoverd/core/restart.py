@@ -10,7 +10,7 @@ from failoverd.core.divergence import Counted
 from failoverd.core.events import Now
 from failoverd.core.model import ClusterView, Instant
 from failoverd.core.one_process import forgetful
-from failoverd.core.situation import Machine, incident_over, seen_since
+from failoverd.core.situation import Machine, incident_over, seen_since, unsure
 from failoverd.core.states import (
     Blocked,
     Confirming,
@@ -49,7 +49,7 @@ def restored(m: Machine, now: Instant, ago_s: float | None = 0.0) -> Machine:
         peak_wal_rate=m.memory.peak_wal_rate,
     )
     kept = replace(
-        m,
+        unsure(m),
         state=state,
         visit=m.visit + 1,
         entered_at=now,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from failoverd.core.dead_man import Arming
 from failoverd.core.diagnosis import Diagnosis, diagnose
 from failoverd.core.divergence import Counted
-from failoverd.core.elected import Election
 from failoverd.core.events import (
     Confirmed,
     Event,
@@ -36,8 +35,10 @@ from failoverd.core.model import (
     Lsn,
     NodeName,
     NodeReport,
+    ProofKind,
     SavedSettings,
     Timeline,
+    WalEnd,
     WalLoss,
     WallTime,
 )
@@ -76,6 +77,10 @@ class Machine:
     asked: frozenset[NodeName] = frozenset()
     """Every node that was ever asked to promote in this incident."""
     asked_at: Lsn | None = None
+    asked_loss: WalLoss | None = None
+    """What it was asked at, for as long as the old primary has stood still under our guard."""
+    asked_end: WalEnd | None = None
+    """Of the old primary's WAL, where it was read by then."""
     frozen_by_others: frozenset[NodeName] = frozenset()
     """Another daemon has frozen them, and may have asked them to promote."""
     jobs: Mapping[NodeName, NodeJob] = field(default_factory=dict[NodeName, NodeJob])
@@ -122,8 +127,13 @@ class Machine:
         primary = memory.primary
         looked_at = primary is not None and view.report(primary).round > 0
         diagnosis = diagnose(view, memory, policy) if looked_at else None
+        wrote = primary is not None and view.report(primary).writable
         return replace(
-            self, view=view, memory=memory, targets_seen=event.targets, diagnosis=diagnosis
+            unsure(self) if wrote else self,
+            view=view,
+            memory=memory,
+            targets_seen=event.targets,
+            diagnosis=diagnosis,
         )
 
     @property
@@ -168,12 +178,6 @@ class Machine:
         saved = {n: s for n, s in self.saved.items() if n != node}
         frozen = {n: f for n, f in self.frozen.items() if n != node}
         return replace(self, saved=saved, frozen=frozen)
-
-    def asked_position(self, node: NodeName, election: Election) -> tuple[Lsn, WalLoss]:
-        """What is known of a node that was asked already: it goes on, whatever is behind it."""
-        position = self.asked_at or Lsn(0)
-        unknown = WalLoss(0, False, "unknown: the promotion was asked for before a restart")
-        return position, election.loss if election.candidate == node and election.loss else unknown
 
 
 def frozen_by_others(m: Machine) -> list[NodeName]:
@@ -244,8 +248,11 @@ def _note_entry(m: Machine, left: State, state: State, now: Now) -> Machine:
                 frozen=frozen,
                 targets=closed(m.targets) if fencing.closes_targets else m.targets,
             )
-        case Promoting(candidate=candidate, position=position):
-            return replace(m, asked=m.asked | {candidate}, asked_at=position)
+        case Promoting(candidate=candidate, position=position) as asking:
+            m = replace(m, asked=m.asked | {candidate}, asked_at=position)
+            if asking.proof.kind is not ProofKind.STOPPED:
+                return m  # which leaves no guard: what is turned on again may write
+            return replace(m, asked_loss=asking.loss, asked_end=asking.end)
         case Settling(primary=primary, confirmed=confirmed) if primary != m.memory.primary:
             proof = left.proof if isinstance(left, Confirming) else None
             planned = m.incident is not None and m.incident.trigger == "switchover"
@@ -315,7 +322,13 @@ def _why_down(m: Machine, node: NodeName) -> str:
 
 def incident_over(m: Machine) -> Machine:
     nobody = frozenset[NodeName]()
-    return replace(m, incident=None, asked=nobody, asked_at=None, frozen_by_others=nobody)
+    m = replace(m, incident=None, asked=nobody, asked_at=None, frozen_by_others=nobody)
+    return unsure(m)
+
+
+def unsure(m: Machine) -> Machine:
+    """The old primary may have written since somebody was asked to promote."""
+    return m if m.asked_loss is None else replace(m, asked_loss=None, asked_end=None)
 
 
 def _superseded(m: Machine) -> Machine:
