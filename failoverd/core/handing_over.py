@@ -13,6 +13,7 @@ from failoverd.core.election import elect
 from failoverd.core.events import REPLAYING, EffectFailed, Now, Result, Retired
 from failoverd.core.model import NodeName
 from failoverd.core.policy import Policy
+from failoverd.core.proof import prove_again
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, BlockReason, Fencing, Promoting
 
@@ -20,12 +21,31 @@ ASKED_OFTEN = 2
 """Visits in which it was asked in vain, before another one is asked."""
 
 
-def given_up(s: Promoting, reason: str, m: Machine, p: Policy) -> NodeName | None:
+def in_vain(s: Promoting, failed: EffectFailed, m: Machine, now: Now, p: Policy) -> Blocked:
+    """It is not seen to be promoted: asked again, or given up; or it was, and must be started."""
+    why = f"{s.candidate} was asked to promote: {failed.evidence.sentence}"
+    advice = failed.advice
+    if _was_promoted(m, s.candidate):
+        why = f"{s.candidate} was promoted, as its disk shows, and nothing of it runs"
+        advice = (
+            f"start {s.candidate}, which may hold commits that nobody else has;"
+            f" to go on without them: failoverd fenced {s.candidate}"
+        )
+    again = prove_again(s.proof, m, p, why, s.attempt + 1)
+    again = replace(again, gives_up=_given_up(s, failed.reason, m, p))
+    at = retry_at(now, s.attempt)
+    return Blocked(BlockReason.PROMOTION_PENDING, why, now.monotonic, at, advice, again)
+
+
+def _given_up(s: Promoting, reason: str, m: Machine, p: Policy) -> NodeName | None:
     """Whom to stop, since another one can take over, or since nothing of it runs any more.
 
-    Whoever replays what it has, and gets on with it, is waited for.
+    Whoever replays what it has, and gets on with it, is waited for. Whose promotion is on its disk
+    cannot be given up: it may have acknowledged commits since.
     """
     if s.candidate not in m.asked or reason == REPLAYING or s.attempt + 1 < ASKED_OFTEN:
+        return None
+    if _was_promoted(m, s.candidate):
         return None
     if _is_down(m, s.candidate):
         return s.candidate
@@ -34,6 +54,13 @@ def given_up(s: Promoting, reason: str, m: Machine, p: Policy) -> NodeName | Non
     others = {n: f for n, f in m.frozen.items() if n != s.candidate}
     election = elect(m.view, m.memory, p, terms_of(without, p, s.proof, others))
     return None if election.candidate is None else s.candidate
+
+
+def _was_promoted(m: Machine, node: NodeName) -> bool:
+    """And has been stopped, or has died, since."""
+    facts = m.view.report(node).host.facts
+    later = facts is not None and facts.control_timeline > m.memory.timeline
+    return later and _is_down(m, node)
 
 
 def _is_down(m: Machine, node: NodeName) -> bool:

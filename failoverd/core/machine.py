@@ -65,7 +65,7 @@ from failoverd.core.events import (
     Unguarded,
     Woke,
 )
-from failoverd.core.handing_over import gave_up, given_up
+from failoverd.core.handing_over import gave_up, in_vain
 from failoverd.core.model import Instant
 from failoverd.core.operator import COMMANDED, command, mode_of, refusal
 from failoverd.core.policy import Mode, Policy
@@ -366,13 +366,7 @@ def promoting(
             why = evidence.sentence
             return Blocked(BlockReason.PROMOTION_PENDING, why, now.monotonic, at, "", again)
         case Replied(effect=Promote(), result=EffectFailed() as failed):
-            why = f"{s.candidate} was asked to promote: {failed.evidence.sentence}"
-            again = prove_again(s.proof, m, p, why, s.attempt + 1)
-            again = replace(again, gives_up=given_up(s, failed.reason, m, p))
-            return Blocked(
-                BlockReason.PROMOTION_PENDING, why, now.monotonic,
-                retry_at(now, s.attempt), failed.advice, again,
-            )  # fmt: skip
+            return in_vain(s, failed, m, now, p)
         case _:
             return interrupted_by_writable(s.proof, m, p, s.attempt + 1) or s
 

@@ -7,6 +7,9 @@ from failoverd.core.events import EffectFailed, Retired
 from failoverd.effect.last_look import serves
 from failoverd.effect.world import Runs, World, act, clock_in, look, why
 
+PROMOTED = "promoted"
+"""What a host says on whose disk the promotion is."""
+
 
 async def retire(effect: Retire, world: World) -> Retired | EffectFailed:
     """No process of it is left, it starts as a standby only, and no promotion is on its disk."""
@@ -29,7 +32,9 @@ async def retire(effect: Retire, world: World) -> Retired | EffectFailed:
     )
     if not answer.done:
         told = f"{node.name} was asked to promote, and is not proved stopped: {why(answer)}"
-        return EffectFailed("not_retired", runs.evidence(told), _advice(effect))
+        promoted = answer.field("verdict") == PROMOTED
+        advice = _start_it(effect) if promoted else _advice(effect)
+        return EffectFailed("not_retired", runs.evidence(told), advice)
     if await serves(world, node, runs):
         told = "something answers as a primary at its address"
         return EffectFailed("not_retired", runs.evidence(told))
@@ -39,3 +44,10 @@ async def retire(effect: Retire, world: World) -> Retired | EffectFailed:
 
 def _advice(effect: Retire) -> str:
     return f"make sure that {effect.node} is off for good, then: failoverd fenced {effect.node}"
+
+
+def _start_it(effect: Retire) -> str:
+    return (
+        f"start {effect.node}, which may hold commits that nobody else has;"
+        f" to go on without them: failoverd fenced {effect.node}"
+    )

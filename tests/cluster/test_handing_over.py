@@ -76,9 +76,17 @@ async def test_a_standby_that_was_promoted_after_all_is_stopped_guarded_and_told
     done = await retire(asked(standby), world)
     assert isinstance(done, EffectFailed)
     assert "its disk shows timeline 2" in done.evidence.sentence
+    assert done.advice.startswith(f"start {PROMOTED}")
     assert f"failoverd fenced {PROMOTED}" in done.advice
     assert postgres.processes(standby) == ()
     assert (standby.data_dir / "standby.signal").exists()
+    # Started as it is told, it can be asked again, and goes on from where it was.
+    (standby.data_dir / "postmaster.pid").unlink(missing_ok=True)
+    (standby.socket_dir / f".s.PGSQL.{standby.port}.lock").unlink(missing_ok=True)
+    postgres.start(standby)
+    assert servers.in_recovery(standby)
+    postgres.sql(standby, "select pg_promote();")
+    servers.wait_until(lambda: not servers.in_recovery(standby), "the second promotion")
 
 
 async def test_a_host_that_was_never_seen_to_see_it_alive_proves_nothing(them):

@@ -69,8 +69,8 @@ MACHINE = of(
     ),
     (
         "promotion-given-up",
-        "                BlockReason.PROMOTION_PENDING, why, now.monotonic,\n                retry_at(now, s.attempt), failed.advice, again,",
-        "                BlockReason.PROMOTION_PENDING, why, now.monotonic,\n                retry_at(now, s.attempt), failed.advice,",
+        "    at = retry_at(now, s.attempt)\n    return Blocked(BlockReason.PROMOTION_PENDING, why, now.monotonic, at, advice, again)",
+        "    at = retry_at(now, s.attempt)\n    return Blocked(BlockReason.PROMOTION_PENDING, why, now.monotonic, at, advice)",
         "A promotion whose outcome is unknown is given up.",
     ),
     (

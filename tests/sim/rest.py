@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from failoverd.core.jobs import TO_FOLLOW, Job
 from failoverd.core.model import NodeName
 from failoverd.core.policy import Mode
+from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, BlockReason, Suspect, Watching, name_of
 from tests.sim.daemon import Daemon
 from tests.sim.postgres import Host
@@ -118,8 +119,17 @@ class Rest:
                 return True
             case BlockReason.UNCONFIRMED:  # promoted, and dead before it was confirmed
                 return not any(world.server(n).processes for n in m.asked)
+            case BlockReason.PROMOTION_PENDING:
+                # Promoted all the same, and down before that was seen: it may have acknowledged
+                # commits, so nobody else may be asked, and only somebody there can start it.
+                return any(self._promoted_and_down(m, n) for n in m.asked)
             case _:
                 return False
+
+    def _promoted_and_down(self, m: Machine, name: NodeName) -> bool:
+        server = self.world.server(name)
+        later = server.timeline > m.memory.timeline
+        return later and not server.standby_signal and not server.processes
 
     def _turned_on_again(self) -> bool:
         return any(s.powered_off and s.processes for s in self.world.servers())

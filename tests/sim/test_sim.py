@@ -12,6 +12,7 @@ import pytest
 from failoverd.core import diagnosis, election, evidence, machine, promise, proof, writers
 from failoverd.core.effects import Effect
 from failoverd.core.model import Outcome
+from failoverd.core.states import Blocked
 from tests.sim.acting import CONDUCT
 from tests.sim.faults import CONDUCT as FAULTS
 from tests.sim.plan import NAMES, plan_of
@@ -96,6 +97,17 @@ def test_who_died_this_moment_is_not_reached_all_the_time(seed):
 def test_what_salvage_had_proved_is_not_forgotten_where_the_candidate_is_asked_again(seed):
     """Nothing was missing, and a loss beyond max_data_loss was told."""
     assert run(seed).broken == ""
+
+
+@pytest.mark.parametrize("seed", [2853, 4862, 4868])
+def test_whoever_was_promoted_while_it_shut_down_is_to_be_started_and_nobody_else_is_asked(seed):
+    """It was to be given up again and again, and what was told was that it does not answer."""
+    world = Simulation(plan_of(seed))
+    assert world.run().broken == ""
+    machine = world.daemons[0].machine
+    assert machine.asked == {"pg2"}
+    assert isinstance(machine.state, Blocked)
+    assert machine.state.advice.startswith("start pg2")
 
 
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():

@@ -577,6 +577,26 @@ def test_after_another_one_took_over_whoever_was_asked_in_vain_is_said_to_be_sto
     assert "failoverd rejoin pg2" in daemon.machine.jobs[PG2].said
 
 
+def test_whoever_was_promoted_and_is_down_is_not_given_up_and_must_be_started():
+    """Its disk shows the promotion: it may hold commits that nobody else has."""
+    daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
+    daemon.answered(Salvage, NOTHING).answered(Promote, FAILED)
+    for _ in range(4):
+        while isinstance(daemon.state, Blocked):
+            daemon.sees(dead(), dead(timeline=2), cut_off(), after=31)
+        assert isinstance(daemon.state, Fencing)
+        assert daemon.state.gives_up is None
+        daemon.fenced().answered(Promote, FAILED)
+        assert isinstance(daemon.state, Blocked)
+        assert "pg2 was promoted" in daemon.state.why
+        assert daemon.state.advice.startswith("start pg2")
+    assert daemon.machine.asked == {PG2}
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(dead(), healthy(timeline=2), cut_off(), after=31)
+    daemon.fenced().answered(Promote, Promoted(WORDS)).answered(Confirm, CONFIRMED)
+    assert daemon.machine.memory.primary == PG2
+
+
 def test_whoever_was_asked_goes_on_and_nobody_else_is_asked():
     daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
     daemon.answered(Salvage, NOTHING).answered(Promote, FAILED)

@@ -96,6 +96,7 @@ def host(
     epoch: int = 0,
     socket: Outcome = Outcome.NOT_TRIED,
     checkpoint: int = HERE - 1000,
+    timeline: int = 1,
 ) -> HostReport:
     facts = HostFacts(
         seen_at=Instant(at),
@@ -105,7 +106,7 @@ def host(
         directory_identity="8:1",
         system_identifier=SYSTEM,
         control_state=control,
-        control_timeline=Timeline(1),
+        control_timeline=Timeline(timeline),
         checkpoint_lsn=Lsn(checkpoint),
         processes=((10, "S"), (11, "S")) if runs else (),
         postmaster_pid=10 if runs else None,
