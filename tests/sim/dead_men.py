@@ -21,6 +21,16 @@ KNOWN_S = 6.0
 """A renewal that is refused or unanswered by then tells what is armed, and what is not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Slept:
+    """A machine that stood still when its end was proved."""
+
+    life: int
+    watcher: Watcher | None
+    excused: bool
+    """Only since then is what it commits not held against anybody."""
+
+
 @dataclass(slots=True)
 class DeadMen:
     world: World
@@ -29,8 +39,7 @@ class DeadMen:
         default_factory=dict[tuple[str, str, str], float]
     )
     fired: int = 0
-    slept: dict[NodeName, int] = field(default_factory=dict[NodeName, int])
-    """Machines that stood still when their end was proved, and which life of the server."""
+    slept: dict[NodeName, Slept] = field(default_factory=dict[NodeName, Slept])
     stood_still: dict[NodeName, float] = field(default_factory=dict[NodeName, float])
     awake: dict[NodeName, float] = field(default_factory=dict[NodeName, float])
 
@@ -38,7 +47,9 @@ class DeadMen:
         """At the moment of the proof nothing may be committed there any more."""
         if self.world.now - self.stood_still.get(server.name, -9.0) < FIRES_AWAKE_S:
             # What it does between waking and firing is a known limit (docs/fencing.md).
-            self.slept[server.name] = server.life
+            guarded, watcher = server.standby_signal, self.world.hosts[server.name].dead_man
+            excused = not (guarded or server.powered_off)
+            self.slept[server.name] = Slept(server.life, watcher, excused)
         elif server.may_commit() and not excused and not self._booted_unseen(d, server):
             self.fail(f"{d.name} takes {server.name} for ended by its dead-man, and it is not")
         if not server.standby_signal:
@@ -96,12 +107,23 @@ class DeadMen:
 
     def _woken(self) -> None:
         """It fires within seconds; until then it is excused."""
-        for name, life in self.slept.items():
+        for name, slept in [*self.slept.items()]:
             host = self.world.hosts[name]
-            if not (host.runs and host.server.life == life and host.server.may_commit()):
+            if not (host.runs and host.server.life == slept.life and host.server.may_commit()):
                 self.awake.pop(name, None)
+            elif self._given_back(slept, host.server):
+                self.awake.pop(name, None)
+                del self.slept[name]
+                host.server.powered_off &= not slept.excused
             elif self.world.now - self.awake.setdefault(name, self.world.now) > FIRES_AWAKE_S:
                 self.fail(f"{name} has been awake for {FIRES_AWAKE_S:.0f} s, and is not ended")
+
+    def _given_back(self, slept: Slept, server: Server) -> bool:
+        """Found alive before anybody was asked to promote: nothing ends it, or excuses it, now."""
+        servers = [one for one in self.world.servers() if one.system == server.system]
+        others = [one for one in servers if one is not server]
+        alone = not any(one.may_commit() or one.promote_at is not None for one in others)
+        return alone and slept.watcher is not None and slept.watcher.ended == "disarmed"
 
     def _for(self, seconds: float, what: str, d: Daemon, host: Host, holds: bool) -> bool:  # noqa: FBT001
         """It holds for so long, with its host within reach all the time."""

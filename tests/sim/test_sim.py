@@ -121,6 +121,11 @@ def test_what_a_stale_node_alone_holds_is_counted_in_observe(seed):
     assert run(seed).broken == ""
 
 
+def test_a_machine_that_stood_still_is_given_back_where_it_is_found_alive_in_time():
+    """Nobody was asked yet, and its dead-man was let go; the check waited for that one to fire."""
+    assert run(4033).broken == ""
+
+
 def test_a_hand_that_starts_what_we_had_fenced_is_fenced_in_the_same_failover():
     """After the last look; the check went by the diagnosis of the first fence."""
     assert run(2154).broken == ""
