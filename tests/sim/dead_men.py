@@ -11,7 +11,7 @@ from failoverd.core.policy import Mode
 from failoverd.core.states import Blocked, Paused
 from tests.sim.daemon import Daemon
 from tests.sim.postgres import Host, Server
-from tests.sim.watcher import Watcher, armed_for
+from tests.sim.watcher import LOOK_S, Watcher, armed_for
 from tests.sim.world import World
 
 LET_GO_S = 25.0
@@ -76,8 +76,12 @@ class DeadMen:
             alive = server.serving(self.world.now) and self.world.streams(standby, server)
             back = self.world.passes(name, host.name) and not host.disk_full
             held = self.world.slow.get((name, host.name), 0.0) < 0.5
-            if hears and alive and back and held and not self.world.hosts[name].disk_full:
+            if hears and alive and back and held and self._could_write(self.world.hosts[name]):
                 self.fail(f"the dead-man of {host.name} fires, and {name} receives from it")
+
+    def _could_write(self, standby: Host) -> bool:
+        """Since the last look but one: what arrived on a full disk had no answer."""
+        return not standby.disk_full and self.world.now - standby.disk_freed_at > LOOK_S
 
     def sample(self, d: Daemon) -> None:
         """What is armed is let go where nobody would take over; what counts as armed watches."""

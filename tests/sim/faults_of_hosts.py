@@ -110,7 +110,7 @@ def _disk_full(s: Stage, f: Fault, host: Host) -> Callable[[], None]:
         s.world.die(host.server)
 
     def freed() -> None:
-        host.disk_full = False
+        host.disk_full, host.disk_freed_at = False, s.world.now
 
     return freed
 

@@ -161,6 +161,7 @@ class Host:
     epoch: int = 0
     owner: str = ""
     disk_full: bool = False
+    disk_freed_at: float = -1000.0
     restarts: bool = False
     """A service manager starts the server again when it dies."""
     enabled: bool = True

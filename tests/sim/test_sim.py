@@ -126,6 +126,11 @@ def test_a_machine_that_stood_still_is_given_back_where_it_is_found_alive_in_tim
     assert run(4033).broken == ""
 
 
+def test_a_standby_whose_disk_was_freed_this_moment_has_not_answered_a_dead_man():
+    """It was not asked since; the check took its stream for an answer."""
+    assert run(3139).broken == ""
+
+
 def test_a_hand_that_starts_what_we_had_fenced_is_fenced_in_the_same_failover():
     """After the last look; the check went by the diagnosis of the first fence."""
     assert run(2154).broken == ""
