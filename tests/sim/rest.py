@@ -68,7 +68,8 @@ class Rest:
             if job is Job.OWED_THAW and host.name not in m.saved:
                 return f"{d.name} owes {host.name} a thaw, and has not frozen it"
             reached = host.runs and self.world.both_ways(d.name, host.name)
-            if job is Job.OWED_GUARD and reached and d.policy.mode is Mode.AUTOMATIC:
+            owed = job is Job.OWED_GUARD and d.policy.mode is Mode.AUTOMATIC
+            if owed and reached and not self._guarded_by_other(d, host):
                 return f"{host.name} is within reach, and {d.name} has not guarded it"
             ours = server.standby_signal and server.marker is not None
             # Who follows the primary is its standby by right by now, whatever lies beside it.
@@ -83,6 +84,13 @@ class Rest:
 
     def _kept_by_other(self, d: Daemon, host: Host) -> bool:
         return any(host.name in o.machine.jobs for o in self.daemons if o is not d and o.alive)
+
+    def _guarded_by_other(self, d: Daemon, host: Host) -> bool:
+        """Down, and guarded by one that keeps it so; its later number bars everybody else there."""
+        server = host.server
+        marker = server.marker if server.standby_signal else None
+        later = marker is not None and marker[0] > d.machine.epoch and marker[1] != d.owner
+        return later and not server.processes and self._kept_by_other(d, host)
 
     def ends_in_order(self) -> None:
         waits = self.nobody_leads()

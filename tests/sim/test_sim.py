@@ -110,6 +110,11 @@ def test_whoever_was_promoted_while_it_shut_down_is_to_be_started_and_nobody_els
     assert machine.state.advice.startswith("start pg2")
 
 
+def test_a_guard_that_another_daemon_with_a_later_number_has_laid_is_owed_by_nobody_else():
+    """Two without a lease: the check asked for a guard of each, and the host refuses the older."""
+    assert run(3601).broken == ""
+
+
 def test_scenarios_that_are_set_up_on_purpose_break_no_rule():
     broken = [f"{n}: {found}" for n, p in scenarios(8) if (found := run_plan(p).broken)]
     assert broken == []
