@@ -13,10 +13,9 @@ from dataclasses import replace
 
 from failoverd.core.calibration import same_start
 from failoverd.core.dead_man import FIRED, FIRES_WITHIN_S, ArmedFor, Arming, Phase
-from failoverd.core.decision import terms_of
+from failoverd.core.decision import trial
 from failoverd.core.diagnosis import FINE, Diagnosis
 from failoverd.core.effects import ArmDeadMan, DisarmDeadMan, Fence, StopMode
-from failoverd.core.election import elect
 from failoverd.core.events import (
     DEAD_MAN_VOID,
     STALE_EPOCH,
@@ -138,7 +137,7 @@ def wanted(m: Machine, dead_man: DeadManPolicy, now: Now, p: Policy) -> frozense
     rule = next(iter(rules_in_the_way(m, now, p)), "")
     if rule:
         return rule
-    election = elect(m.view, m.memory, p, terms_of(None, p, None, None))
+    election = trial(None, m, p)
     if election.candidate is None:
         return election.sentence
     loss, written = election.loss, m.memory.peak_wal_rate * _ends_within_s(dead_man, p)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from failoverd.core.diagnosis import FINE, Diagnosis
 from failoverd.core.effects import StopMode
+from failoverd.core.elected import Election
 from failoverd.core.election import Terms, elect
 from failoverd.core.events import Now, Trigger
 from failoverd.core.model import (
@@ -66,7 +68,7 @@ def begin(incident: Incident, m: Machine, now: Now, p: Policy) -> Fencing | Bloc
             " promote"
         )
         return _blocked(BlockReason.NO_CANDIDATE, why, now, _THAW_BY_HAND)
-    election = elect(m.view, m.memory, p, terms_of(incident, p, None, None))
+    election = trial(incident, m, p)
     if election.candidate is None:
         return _blocked(BlockReason.NO_CANDIDATE, election.sentence, now)
     mode = stop_mode(incident)
@@ -156,6 +158,13 @@ def terms_of(
         curable=curable,
         given_up=incident.given_up,
     )
+
+
+def trial(incident: Incident | None, m: Machine, p: Policy) -> Election:
+    """Who would take over now, by positions that still move: of those that can be frozen."""
+    kept_out = frozenset(node for node in p.nodes if m.kept_out(node))
+    terms = replace(terms_of(incident, p, None, None), kept_out=kept_out)
+    return elect(m.view, m.memory, p, terms)
 
 
 def looked_at_everyone(view: ClusterView, p: Policy) -> bool:

@@ -43,6 +43,8 @@ class Terms:
     """An operator accepted a loss in writing: also one that nothing is known of."""
     given_up: tuple[NodeName, ...] = ()
     """Asked to promote in this incident, and proved stopped since."""
+    kept_out: frozenset[NodeName] = frozenset()
+    """Fenced, or on their way back: they are not frozen, so that nobody is fenced for them."""
     curable: bool = False
     """What a candidate lacks may be on the old primary's disk, and salvage brings it over."""
 
@@ -54,6 +56,9 @@ def elect(view: ClusterView, memory: Memory, policy: Policy, terms: Terms) -> El
     at: dict[NodeName, Lsn] = {}
     curable = _curable(view, memory, terms)
     for report in view.others(memory.primary):
+        if report.name in terms.kept_out:
+            refused[report.name] = "is kept out until it is brought back as a standby"
+            continue
         position = fit(report, memory, terms.frozen, salvaged=curable)
         if isinstance(position, Lsn):
             at[report.name] = position

@@ -6,9 +6,8 @@ synchronous promise, or `max_data_loss` unless a size was accepted in writing.
 
 from __future__ import annotations
 
-from failoverd.core.decision import begin, begun_now, terms_of
+from failoverd.core.decision import begin, begun_now, trial
 from failoverd.core.diagnosis import FINE, OVERRIDABLE, ROW_OF, Diagnosis, diagnose
-from failoverd.core.election import elect
 from failoverd.core.events import (
     Command,
     Now,
@@ -194,8 +193,7 @@ def _refuse_failover(m: Machine, c: OperatorFailover, p: Policy) -> str | None:
     diagnosis = diagnose(m.view, m.memory, p)
     if diagnosis not in OVERRIDABLE:
         return f"the primary is {diagnosis}: {ROW_OF[diagnosis].sentence}"
-    terms = terms_of(_incident(m, c, diagnosis), p, None, None)
-    election = elect(m.view, m.memory, p, terms)
+    election = trial(_incident(m, c, diagnosis), m, p)
     return election.sentence if election.candidate is None else None
 
 

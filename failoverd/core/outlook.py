@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from failoverd.core.decision import cooldown_remaining_s, terms_of
-from failoverd.core.election import elect
+from failoverd.core.decision import cooldown_remaining_s, trial
 from failoverd.core.events import Now
 from failoverd.core.model import Instant, NodeName, Outcome
 from failoverd.core.operator import beside, in_procedure
@@ -49,7 +48,7 @@ def outlook(m: Machine, now: Now, policy: Policy) -> Outlook:
     """A trial election on the facts as they are, and every rule that would hold it back."""
     if m.memory.primary is None:
         return Outlook("nothing", "the primary is not known yet", ("no primary is known",))
-    election = elect(m.view, m.memory, policy, terms_of(None, policy, None, None))
+    election = trial(None, m, policy)
     rules, by_looks = tuple(rules_in_the_way(m, now, policy)), _without_proof(m, m.memory.primary)
     if election.candidate is None:
         by_looks = (*by_looks, f"no candidate: {election.sentence}")

@@ -6,7 +6,7 @@ another node promoted by somebody else ends the incident.
 
 from __future__ import annotations
 
-from failoverd.core.decision import retry_at, terms_of
+from failoverd.core.decision import retry_at, terms_of, trial
 from failoverd.core.diagnosis import FINE, ROW_OF, Diagnosis, diagnose
 from failoverd.core.effects import StopMode
 from failoverd.core.elected import Election
@@ -148,7 +148,7 @@ def may_fence_again(incident: Incident, m: Machine, p: Policy) -> bool:
         return True
     if diagnosis is not incident.diagnosis and diagnosis not in _GONE:
         return False
-    election = elect(m.view, m.memory, p, terms_of(incident, p, None, None))
+    election = trial(incident, m, p)
     return guarded or election.candidate is not None
 
 

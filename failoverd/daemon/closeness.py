@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from failoverd.core.diagnosis import ROW_OF, Calls
+from failoverd.core.jobs import RECORDED
 from failoverd.core.model import Instant, NodeName
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
@@ -63,6 +64,7 @@ class LookedAt:
             self.host_at is None
             or now - self.host_at >= self.pace.host_look_every_s
             or name not in machine.memory.calibrations
+            or _is_back(machine, name)
         )
         host = not calm or (due and self.pace.may_look())
         if host:
@@ -97,6 +99,13 @@ class LookedAt:
             return False
         self.fresh_at = now
         return True
+
+
+def _is_back(machine: Machine, name: NodeName) -> bool:
+    """It streams, and counts as fenced still: its host tells whether our guard is gone."""
+    server, job = machine.view.report(name).server, machine.jobs.get(name)
+    streams = server is not None and server.receiver is not None and server.receiver.streams
+    return streams and job is not None and job.job in RECORDED
 
 
 def first_of_two(machine: Machine, policy: Policy) -> Instant | None:

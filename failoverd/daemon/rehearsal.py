@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from failoverd.core.decision import begun_now, stop_mode, terms_of
+from failoverd.core.decision import begun_now, stop_mode, trial
 from failoverd.core.diagnosis import Diagnosis, diagnose
 from failoverd.core.elected import Election
-from failoverd.core.election import elect
 from failoverd.core.events import Now, OperatorFailover, Trigger
 from failoverd.core.following import upstream_for
 from failoverd.core.model import FROZEN_SLOT, NodeName
@@ -50,7 +49,7 @@ def rehearse(
         return {"refused": refused, "election": None, "steps": [], "obstacles": []}
     diagnosis = diagnose(m.view, m.memory, policy)
     incident = _incident(m, order, diagnosis)
-    election = elect(m.view, m.memory, policy, terms_of(incident, policy, None, None))
+    election = trial(incident, m, policy)
     steps = tuple(_steps(incident, m, policy, nodes, election))
     if incident.trigger is Trigger.SWITCHOVER and election.candidate is not None:
         steps = (*_before(m), *steps, _after(m, election.candidate, nodes))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from failoverd.core.model import Instant, NodeName, NodeReport, Outcome
+from failoverd.core.jobs import Job, NodeJob
+from failoverd.core.model import Epoch, Instant, NodeName, NodeReport, Outcome
 from failoverd.daemon.closeness import LookedAt
-from tests.unit.vocabulary import PAIR, PG1, Daemon, healthy, look, streaming, watching
+from tests.unit.vocabulary import PAIR, PG1, PG2, Daemon, healthy, look, streaming, watching
 
 
 def cannot_write(name: NodeName, at: float) -> NodeReport:
@@ -30,3 +31,18 @@ def test_a_write_that_has_failed_is_tried_again_in_every_round():
     daemon, looked = watching(), LookedAt()
     daemon.sees(cannot_write, streaming())
     assert all(writes_are_checked(daemon, looked, daemon.at + after) for after in range(5))
+
+
+def test_the_host_of_one_that_streams_and_counts_as_fenced_is_looked_at_in_every_round():
+    """What it waits for is that our guard is seen to be gone."""
+    daemon, looked = watching(), LookedAt()
+
+    def at_its_host(after: float) -> bool:
+        moment = Instant(daemon.at + after)
+        of = daemon.machine
+        return looked.attention(PG2, moment, of, PAIR, doubt=False, primary_address=None).host
+
+    assert [at_its_host(after) for after in range(3)] == [True, False, False]
+    jobs = {PG2: NodeJob(Job.QUARANTINED, Epoch(1))}
+    daemon.machine = replace(daemon.machine, jobs=jobs)
+    assert all(at_its_host(after) for after in range(3, 6))

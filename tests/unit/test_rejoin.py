@@ -16,6 +16,7 @@ from failoverd.core.rejoin import TRIES, refuse_rejoin
 from failoverd.core.replication import Sender
 from failoverd.core.restart import restored
 from failoverd.core.schedule import Rejoining
+from failoverd.core.states import Blocked, BlockReason, Fencing
 from failoverd.effect.replication import Replication, conninfo, passfile_line, setting, slot_name
 from tests.unit.test_divergence import divergence
 from tests.unit.vocabulary import (
@@ -26,6 +27,7 @@ from tests.unit.vocabulary import (
     PG1,
     PG2,
     WORDS,
+    cut_off,
     dead,
     gone,
     healthy,
@@ -142,6 +144,23 @@ def test_one_that_streams_under_our_guard_is_not_back_before_the_marker_is_gone(
     assert refuse_rejoin(daemon.machine, PG2, AUTO) is None
     daemon.sees(healthy(), under_guard, after=61)
     assert [effect.node for effect in asked(daemon)] == [PG2]
+
+
+def test_nobody_is_fenced_for_one_that_is_kept_out():
+    """It would not be frozen: the failover would be for nothing."""
+    daemon = quarantined().sees(healthy(), under_guard)
+    for _ in range(3):
+        daemon.sees(dead(), cut_off())
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.state.reason is BlockReason.NO_CANDIDATE
+    assert "pg2: is kept out until it is brought back as a standby" in daemon.state.why
+
+
+def test_one_that_was_brought_back_may_take_over():
+    daemon = quarantined().sees(healthy(), streaming())
+    for _ in range(3):
+        daemon.sees(dead(), cut_off())
+    assert isinstance(daemon.state, Fencing)
 
 
 def test_one_that_somebody_has_brought_back_without_a_guard_is_owed_nothing():

@@ -267,10 +267,10 @@ REFUSING = (
     ),
     Condition(
         "somebody locks the table of the roles, and nobody can log in",
-        "hung",
+        "half_hung",
         ROLES_LOCKED.begin,
         ROLES_LOCKED.end,
-        also=frozenset({"half_hung", "unclear", "busy"}),
+        also=frozenset({"hung", "unclear", "busy", "partitioned"}),
         note="old sessions go on; the lock is replicated, so that no standby can take over",
     ),
     Condition(
