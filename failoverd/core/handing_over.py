@@ -27,14 +27,19 @@ def in_vain(s: Promoting, failed: EffectFailed, m: Machine, now: Now, p: Policy)
     advice = failed.advice
     if _was_promoted(m, s.candidate):
         why = f"{s.candidate} was promoted, as its disk shows, and nothing of it runs"
-        advice = (
-            f"start {s.candidate}, which may hold commits that nobody else has;"
-            f" to go on without them: failoverd fenced {s.candidate}"
-        )
+        advice = start_it(s.candidate)
     again = prove_again(s.proof, m, p, why, s.attempt + 1)
     again = replace(again, gives_up=_given_up(s, failed.reason, m, p))
     at = retry_at(now, s.attempt)
     return Blocked(BlockReason.PROMOTION_PENDING, why, now.monotonic, at, advice, again)
+
+
+def start_it(node: NodeName) -> str:
+    """What to do about whoever was promoted, and is down."""
+    return (
+        f"start {node}, which may hold commits that nobody else has;"
+        f" to go on without them: failoverd fenced {node}"
+    )
 
 
 def _given_up(s: Promoting, reason: str, m: Machine, p: Policy) -> NodeName | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from failoverd.core.effects import Retire
 from failoverd.core.events import EffectFailed, Retired
+from failoverd.core.handing_over import start_it
 from failoverd.effect.last_look import serves
 from failoverd.effect.world import Runs, World, act, clock_in, look, why
 
@@ -33,7 +34,7 @@ async def retire(effect: Retire, world: World) -> Retired | EffectFailed:
     if not answer.done:
         told = f"{node.name} was asked to promote, and is not proved stopped: {why(answer)}"
         promoted = answer.field("verdict") == PROMOTED
-        advice = _start_it(effect) if promoted else _advice(effect)
+        advice = start_it(effect.node) if promoted else _advice(effect)
         return EffectFailed("not_retired", runs.evidence(told), advice)
     if await serves(world, node, runs):
         told = "something answers as a primary at its address"
@@ -44,10 +45,3 @@ async def retire(effect: Retire, world: World) -> Retired | EffectFailed:
 
 def _advice(effect: Retire) -> str:
     return f"make sure that {effect.node} is off for good, then: failoverd fenced {effect.node}"
-
-
-def _start_it(effect: Retire) -> str:
-    return (
-        f"start {effect.node}, which may hold commits that nobody else has;"
-        f" to go on without them: failoverd fenced {effect.node}"
-    )
