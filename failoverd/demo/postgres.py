@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import random
 import re
 import shutil
 import signal
@@ -24,6 +25,8 @@ SUPERUSER = "postgres"
 _NEEDED = ("postgres", "initdb", "pg_ctl", "pg_basebackup", "pg_controldata", "pg_isready", "psql")
 _OLDEST_MAJOR = 13
 _IPC_RMID = 0
+LISTENED_ON = range(15_000, 32_000)
+"""Below what Linux (32768, ip_local_port_range) and macOS (49152) give to connections."""
 _SYSTEM_GLOBS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin")
 
 
@@ -154,14 +157,24 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Ports on 127.0.0.1 that nobody listens on now, all different."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports on 127.0.0.1 that nobody listens on now, all different.
+
+    None that the system gives to outgoing connections: one of those would have it while a
+    server is down for a moment, and keep it from starting again.
+    """
+    found: list[socket.socket] = []
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return tuple(each.getsockname()[1] for each in sockets)
+        for port in random.sample(LISTENED_ON, len(LISTENED_ON)):
+            if len(found) == count:
+                break
+            found.append(socket.socket())
+            try:
+                found[-1].bind(("127.0.0.1", port))
+            except OSError:
+                found.pop().close()
+        return tuple(each.getsockname()[1] for each in found)
     finally:
-        for each in sockets:
+        for each in found:
             each.close()
 
 
@@ -207,7 +220,38 @@ def quoted(text: str) -> str:
 
 def start(server: Server, *, timeout_s: int = 30) -> None:
     """Start it and wait until it takes connections (a standby: read-only ones)."""
-    pg_ctl(server, "start", "-w", "-t", str(timeout_s), "-l", server.log, timeout_s=timeout_s + 5)
+    wait_for(lambda: not _unreaped(server), f"the parent of {server.name}'s dead postmaster")
+    options = ("-w", "-t", str(timeout_s), "-l", server.log)
+    try:
+        pg_ctl(server, "start", *options, timeout_s=timeout_s + 5)
+    except PostgresFailed as failed:
+        raise PostgresFailed(f"{failed}\nIts log ends so:\n{_last_lines(server.log)}") from None
+
+
+def _unreaped(server: Server) -> bool:
+    """A lock file names a postmaster that is dead, and counts as alive: some init are slow.
+
+    Source: src/backend/utils/init/miscinit.c (CreateLockFile asks by kill(pid, 0)).
+    """
+    locks = (
+        server.data_dir / "postmaster.pid",
+        server.socket_dir / f".s.PGSQL.{server.port}.lock",
+    )
+    for lock in locks:
+        try:
+            pid = int(lock.read_text().split("\n", 1)[0])
+            if _state_letter(Path("/proc") / str(pid)) in "ZX":
+                return True
+        except (OSError, ValueError, IndexError):
+            continue
+    return False
+
+
+def _last_lines(log: Path, count: int = 10) -> str:
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
+    except OSError as error:
+        return f"({error})"
 
 
 def stop(server: Server, mode: str = "fast", *, timeout_s: int = 30) -> None:
