@@ -89,6 +89,6 @@ async def _look(name: NodeName, node: Node) -> NodeReport:
         timeout_s=NODES_S,
     )
     try:
-        return await probe.round(look, lambda: None, lambda _: False)
+        return await probe.round(look, lambda: None, lambda _: 0.0)
     finally:
         await probe.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -315,7 +315,7 @@ class Fleet:
         watching = name_of(machine.state) is StateName.WATCHING
         return watching and machine.diagnosis not in (None, Diagnosis.BLIND)
 
-    def metrics(self) -> bytes:
+    def metrics(self) -> Iterator[bytes]:
         for name, one in self.supervisors.items():
             self._metrics.leads(name, leads=one.leadership.standing.leads)
         return self._metrics.exposition()

@@ -104,11 +104,12 @@ class Rounds:
                 name, clock.monotonic(), machine, policy, doubt=self._doubt,
                 primary_address=None if node is None else (node.address.host, node.address.port),
             )  # fmt: skip
-            report = await watch.probe.round(attention, self._raise_doubt, self._was_ours, cause)
+            lag = self._shared.lag.worst_since
+            report = await watch.probe.round(attention, self._raise_doubt, lag, cause)
             self._reports[name] = report
             machine, _ = self._present()
             if name == machine.memory.primary:
-                self._doubt = not (report.held.ok and report.fresh.ok)
+                self._doubt = not (report.held.ok and report.fresh.ok) and not report.ours
             self._looked(report, self._view())
             now = clock.monotonic()
             due = max(beat, now)
@@ -150,7 +151,3 @@ class Rounds:
         if watch is not None:
             watch.cause = cause
             watch.hurry.set()
-
-    def _was_ours(self, began: Instant) -> bool:
-        _, policy = self._present()
-        return self._shared.lag.worst_since(began) > policy.timeout_s / 4

@@ -77,12 +77,13 @@ class Running:
         self,
         group: asyncio.TaskGroup,
         ended: Callable[[str], None],
-        all_begun: Callable[[], None] = lambda: None,
+        stays: Callable[[], None] = lambda: None,
     ) -> None:
         self._group = group
         self._ended = ended
-        self._all_begun = all_begun
-        """Told each time that all are watched, or have had their time for it."""
+        self._stays = stays
+        """Told whenever some more are watched, or have had their time for it, and when all are."""
+        self._arrivals = 0
         self._tasks: dict[str, _Tasks] = {}
         self._arriving: set[str] = set()
         self._in_line: deque[asyncio.Event] = deque()
@@ -117,8 +118,10 @@ class Running:
         if name not in self._arriving:
             return
         self._arriving.discard(name)
-        if not self._arriving and all(one.now.is_set() for one in self._tasks.values()):
-            self._all_begun()
+        self._arrivals += 1
+        all_did = not self._arriving and all(one.now.is_set() for one in self._tasks.values())
+        if all_did or self._arrivals % ARRIVING == 0:
+            self._stays()
         while self._in_line:
             now = self._in_line.popleft()
             if not now.is_set():

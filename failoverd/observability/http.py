@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -25,7 +25,9 @@ class Source(Protocol):
     def clusters(self) -> Sequence[str]: ...
     def status(self, cluster: str) -> Mapping[str, Any]: ...
     def ready(self, cluster: str) -> bool: ...
-    def metrics(self) -> bytes: ...
+    def metrics(self) -> Iterator[bytes]:
+        """In parts, between which the loop may do something else."""
+        ...
 
     @property
     def live(self) -> Live: ...
@@ -36,6 +38,8 @@ class Source(Protocol):
     def explained_in_words(self, cluster: str, number: Number) -> str | None: ...
 
 
+TAKEN_WITHIN_S = 60.0
+"""Whoever asks for the metrics and takes them more slowly is let go."""
 SOURCE = web.AppKey("source", Source)
 
 
@@ -109,12 +113,19 @@ async def _index(request: web.Request) -> web.Response:
     return web.Response(text=page(shown, happened), content_type="text/html", headers=headers)
 
 
-async def _metrics(request: web.Request) -> web.Response:
-    source = request.app[SOURCE]
-    # Above so many, an exposition takes longer than the event loop should wait.
-    many = len(source.clusters()) > MANY_CLUSTERS
-    body = await asyncio.to_thread(source.metrics) if many else source.metrics()
-    return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
+async def _metrics(request: web.Request) -> web.StreamResponse:
+    answer = web.StreamResponse(headers={"Content-Type": "text/plain; version=0.0.4"})
+    await answer.prepare(request)
+    try:
+        async with asyncio.timeout(TAKEN_WITHIN_S):
+            for part in request.app[SOURCE].metrics():
+                await answer.write(part)
+                await asyncio.sleep(0)  # whatever else is due comes first
+            await answer.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    return answer
 
 
 async def _health(_: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import (
     Gauge,
@@ -105,8 +105,8 @@ class Metrics(OwnMetrics):
         self._lagging: set[tuple[str, NodeName]] = set()
         self._children = Children()
 
-    def exposition(self) -> bytes:
-        """In Prometheus' text format."""
+    def exposition(self) -> Iterator[bytes]:
+        """In Prometheus' text format, in parts."""
         return exposition(self._all.families, self._all.others)
 
     def documentation(self) -> str:

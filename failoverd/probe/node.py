@@ -24,6 +24,11 @@ from failoverd.transport.postgres import Monotonic, SqlAddress
 
 HESITATION_S = 0.2
 """A primary that has said nothing for so long is asked about, before its time-out."""
+OUR_LAG_S = HESITATION_S / 2
+"""A loop that was late by more cannot tell who hesitates: whoever has answered is not heard yet,
+and to ask more would make it later still."""
+LagSince = Callable[[Instant], float]
+"""What the worst lag of our own loop has been since then, in seconds."""
 LEAST_S = 0.3
 """An attempt on a Unix socket is given at least so long."""
 
@@ -67,7 +72,7 @@ class NodeProbe:
         self,
         attention: Attention,
         raise_doubt: Callable[[], None],
-        was_ours: Callable[[Instant], bool],
+        lag_since: LagSince,
         cause: Cause = Cause.BEAT,
     ) -> NodeReport:
         """Bounded by about twice the poll's time-out; whatever fails is a fact in the report."""
@@ -75,9 +80,9 @@ class NodeProbe:
         self._round += 1
         reached = NOT_TRIED
         if attention.in_doubt or attention.host:
-            found, host, reached = await self._closely(attention, raise_doubt)
+            found, host, reached = await self._closely(attention, raise_doubt, lag_since)
         else:
-            found, host = await self._calmly(attention, raise_doubt)
+            found, host = await self._calmly(attention, raise_doubt, lag_since)
         if found.server is not None:
             self._last_server = found.server
         if found.write.outcome is not Outcome.NOT_TRIED:
@@ -96,41 +101,50 @@ class NodeProbe:
             host=self._last_host,
             reach_primary=reached,
             cause=cause,
-            ours=was_ours(began) or found.fresh.outcome is Outcome.OUR_FAULT,
+            ours=_is_ours(attention, lag_since(began)) or found.fresh.outcome is Outcome.OUR_FAULT,
         )
 
     async def _calmly(
-        self, attention: Attention, raise_doubt: Callable[[], None]
+        self, attention: Attention, raise_doubt: Callable[[], None], lag_since: LagSince
     ) -> tuple[SqlRound, HostReport | None]:
         """By SQL alone and without a task, as long as a primary does not hesitate."""
         if not attention.is_primary:
             return await self._by_sql(attention), None
         asked: list[asyncio.Task[HostReport]] = []
+        loop = asyncio.get_running_loop()
+        began = self._monotonic()
+        later: asyncio.TimerHandle
 
         def ask(late_s: float) -> None:
             raise_doubt()
             look = self._host_report(attention, local_socket=True, late_s=late_s)
             asked.append(group.create_task(look))
 
+        def hesitates(since: Instant) -> None:
+            nonlocal later
+            if lag_since(since) > OUR_LAG_S:
+                later = loop.call_later(HESITATION_S, hesitates, self._monotonic())
+            else:
+                ask(self._monotonic() - began)
+
         async with asyncio.TaskGroup() as group:
-            loop = asyncio.get_running_loop()
-            hesitates = loop.call_later(HESITATION_S, ask, HESITATION_S)
+            later = loop.call_later(HESITATION_S, hesitates, began)
             try:
                 found = await self._by_sql(attention)
             finally:
-                hesitates.cancel()
-            if not asked and not _answers(found):
+                later.cancel()
+            if not (asked or _answers(found) or _is_ours(attention, lag_since(began))):
                 ask(0.0)
         return found, asked[0].result() if asked else None
 
     async def _closely(
-        self, attention: Attention, raise_doubt: Callable[[], None]
+        self, attention: Attention, raise_doubt: Callable[[], None], lag_since: LagSince
     ) -> tuple[SqlRound, HostReport | None, Look]:
         """In every way that is asked for, side by side."""
         async with asyncio.TaskGroup() as group:
             sql = group.create_task(self._by_sql(attention))
             reached = group.create_task(self._reach_primary(attention))
-            host = await self._look_at_host(attention, sql, raise_doubt)
+            host = await self._look_at_host(attention, sql, raise_doubt, lag_since)
         return sql.result(), host, reached.result()
 
     async def _by_sql(self, attention: Attention) -> SqlRound:
@@ -145,13 +159,19 @@ class NodeProbe:
         attention: Attention,
         sql: asyncio.Task[SqlRound],
         raise_doubt: Callable[[], None],
+        lag_since: LagSince,
     ) -> HostReport | None:
         if attention.in_doubt and attention.is_primary:
             return await self._host_report(attention, local_socket=True)
+        began = since = self._monotonic()
         await asyncio.wait({sql}, timeout=HESITATION_S)
-        if attention.is_primary and not (sql.done() and _answers(sql.result())):
+        while not sql.done() and lag_since(since) > OUR_LAG_S:
+            since = self._monotonic()
+            await asyncio.wait({sql}, timeout=HESITATION_S)
+        answers = sql.done() and _answers(sql.result())
+        if attention.is_primary and not (answers or _is_ours(attention, lag_since(began))):
             raise_doubt()
-            late_s = HESITATION_S if not sql.done() else 0.0
+            late_s = self._monotonic() - began if not sql.done() else 0.0
             return await self._host_report(attention, local_socket=True, late_s=late_s)
         if attention.host:
             return await self._host_report(attention, local_socket=False)
@@ -179,6 +199,11 @@ class NodeProbe:
 
     async def close(self) -> None:
         await self._sql.close()
+
+
+def _is_ours(attention: Attention, lag_s: float) -> bool:
+    """A round in which our own loop was so late is no evidence."""
+    return lag_s > attention.timeout_s / 4
 
 
 def _answers(found: SqlRound) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from failoverd.core.model import ClusterView, NodeName, Outcome
+from failoverd.core.model import ClusterView, NodeName, NodeReport, Outcome
 from failoverd.daemon.clock import monotonic
 from failoverd.demo import postgres
 from failoverd.effect.world import Node
@@ -57,7 +57,7 @@ def attention(**over) -> Attention:
 
 
 async def look(one: NodeProbe, **over):
-    return await one.round(attention(**over), lambda: None, lambda _: False)
+    return await one.round(attention(**over), lambda: None, lambda _: 0.0)
 
 
 def descriptors() -> int:
@@ -132,6 +132,27 @@ async def test_a_killed_server_refuses_and_a_hung_one_times_out(pair):
     assert killed.held.outcome is Outcome.LOST
     assert killed.fresh.outcome is Outcome.REFUSED
     assert killed.host.facts is not None and not killed.host.facts.listener
+    await primary.close()
+
+
+@pytest.mark.parametrize("in_passing", [False, True])
+async def test_nobody_is_asked_about_a_silence_that_may_be_our_own_lag(pair, in_passing):
+    """To ask more would make a loop that has too much to do later still, for ever."""
+    primary = probe(node(pair, pair.primary))
+    await look(primary)
+    postgres.signal_all(pair.primary, signal.SIGSTOP)
+    doubts: list[str] = []
+
+    async def asked_with(lag_s: float) -> NodeReport:
+        passing = attention(in_doubt=False, fresh=False, host=in_passing)
+        return await primary.round(passing, lambda: doubts.append("doubt"), lambda _: lag_s)
+
+    late = await asked_with(PATIENCE_S)
+    assert late.ours and not late.held.ok and not doubts
+    in_time = await asked_with(0.0)
+    assert not in_time.ours and not in_time.held.ok and doubts
+    assert in_time.host.local_socket.outcome is Outcome.TIMED_OUT
+    postgres.signal_all(pair.primary, signal.SIGCONT)
     await primary.close()
 
 

@@ -233,7 +233,7 @@ def test_metrics_of_any_names_are_read_back_as_they_are(cluster, names):
     metrics.seed(cluster, policy, {})
     found = {
         sample.labels["node"]
-        for family in text_string_to_metric_families(metrics.exposition().decode())
+        for family in text_string_to_metric_families(b"".join(metrics.exposition()).decode())
         for sample in family.samples
         if sample.name == "failoverd_node_up" and sample.labels["cluster"] == cluster
     }

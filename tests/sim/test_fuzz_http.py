@@ -64,7 +64,7 @@ class Journaling:
         return True
 
     def metrics(self):
-        return b""
+        return iter([b""])
 
     def incidents(self, cluster):
         return []
@@ -99,7 +99,7 @@ def exchange(path: Path, request: bytes, *, say_no_more: bool = False) -> bytes:
             connection.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionResetError):
             return b"".join(iter(lambda: connection.recv(65536), b""))
-        return b""
+        return iter([b""])
 
 
 def post(path: Path, verb: str, body: bytes, kind: str = "application/json") -> tuple[int, dict]:

@@ -37,7 +37,7 @@ def served(metrics):
     """Every sample by name and labels."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(metrics.exposition().decode())
+        for family in text_string_to_metric_families(b"".join(metrics.exposition()).decode())
         for sample in family.samples
     }
 
@@ -61,7 +61,7 @@ def test_docs_metrics_md_says_what_is_served():
 
 def test_every_family_that_is_served_is_documented():
     document = DOCUMENT.read_text()
-    text = told(failover()).exposition().decode()
+    text = b"".join(told(failover()).exposition()).decode()
     for family in text_string_to_metric_families(text):
         if family.name.startswith("failoverd_"):
             name = family.name + ("_total" if family.type == "counter" else "")
@@ -292,6 +292,6 @@ def test_the_exposition_is_that_of_prometheus_client_line_by_line():
             for one in family.samples
         ]
 
-    ours, expected = read(metrics.exposition()), read(generate_latest(theirs))
+    ours, expected = read(b"".join(metrics.exposition())), read(generate_latest(theirs))
     assert ours[: len(expected)] == expected
     assert len(expected) > 1000

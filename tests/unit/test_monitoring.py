@@ -24,7 +24,7 @@ WANTED = {
 def exposition():
     """Of a cluster with a standby, and after a failover: every series that may be there is."""
     metrics = told(failover(), told(Story().all_well(), seeded()))
-    return metrics.exposition().decode()
+    return b"".join(metrics.exposition()).decode()
 
 
 def seeded():

@@ -171,7 +171,7 @@ class Source:
         return True
 
     def metrics(self):
-        return b""
+        return iter([b""])
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_status_and_metrics_have_the_figures(told):
     assert status["nodes"]["pg1"]["divergence"]["commands"] == [COMMAND]
     assert status["nodes"]["pg1"]["job"] == "superseded"
     assert status["nodes"]["pg2"]["divergence"] is None
-    served = told.metrics.exposition().decode()
+    served = b"".join(told.metrics.exposition()).decode()
     assert 'failoverd_diverged_commits{cluster="main",node="pg1"} 7.0' in served
     assert 'failoverd_diverged_wal_bytes{cluster="main",node="pg1"} 900.0' in served
     assert 'failoverd_split_brains_total{cluster="main"} 1.0' in served

@@ -280,7 +280,7 @@ def test_a_way_that_leads_elsewhere_or_cannot_be_asked_is_0_in_the_metrics():
         before = daemon.machine
         metrics.stepped("main", before, Observed(before.view), before, daemon.now, WAYS)
         line = f'failoverd_redirect_leads_to_primary{{cluster="main",target="{target}"}} '
-        found = [one for one in metrics.exposition().decode().splitlines() if line in one]
+        found = [one for one in b"".join(metrics.exposition()).decode().splitlines() if line in one]
         return found[0].removeprefix(line)
 
     assert value(PROXY) == "1.0"
