@@ -8,7 +8,7 @@ thread help, which holds the interpreter's lock for as long.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -45,12 +45,18 @@ def _name(family: Family) -> str:
     return f"{name}_total" if isinstance(family, Counter) else name
 
 
-def _children(family: Family) -> list[tuple[tuple[str, ...], Any]]:
-    """Each with the values of its labels."""
+def _children(family: Family) -> Iterable[tuple[tuple[str, ...], Any]]:
+    """Each with the values of its labels, as they are now.
+
+    Two lists, and not one of pairs: those would be looked through for garbage, by the hundred
+    thousand.
+    """
     if not family._labelnames:  # noqa: SLF001
         return [((), family)]
     with family._lock:  # noqa: SLF001
-        return [(tuple(values), child) for values, child in family._metrics.items()]  # noqa: SLF001
+        known = family._metrics  # noqa: SLF001
+        labels: list[Any] = list(known)
+        return zip(labels, list(known.values()), strict=True)
 
 
 def _template(name: str, labels: Sequence[str]) -> str:

@@ -46,6 +46,33 @@ class Attention:
     timeout_s: float
 
 
+class _Hesitation:
+    """Tells once, when nothing was heard for so long that was no lag of ours.
+
+    Not a function within the round: one that begins itself anew refers to itself, and to look for
+    such garbage would take longer than all rounds.
+    """
+
+    def __init__(self, monotonic: Monotonic, lag_since: LagSince, tell: Callable[[], None]) -> None:
+        self._monotonic = monotonic
+        self._lag_since = lag_since
+        self._tell = tell
+        self._wait()
+
+    def _wait(self) -> None:
+        call_later = asyncio.get_running_loop().call_later
+        self._timer = call_later(HESITATION_S, self._over, self._monotonic())
+
+    def _over(self, since: Instant) -> None:
+        if self._lag_since(since) > OUR_LAG_S:
+            self._wait()
+        else:
+            self._tell()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+
 class NodeProbe:
     """The standing session of a node and its rounds."""
 
@@ -111,30 +138,22 @@ class NodeProbe:
         if not attention.is_primary:
             return await self._by_sql(attention), None
         asked: list[asyncio.Task[HostReport]] = []
-        loop = asyncio.get_running_loop()
         began = self._monotonic()
-        later: asyncio.TimerHandle
 
-        def ask(late_s: float) -> None:
+        def ask() -> None:
             raise_doubt()
+            late_s = self._monotonic() - began
             look = self._host_report(attention, local_socket=True, late_s=late_s)
             asked.append(group.create_task(look))
 
-        def hesitates(since: Instant) -> None:
-            nonlocal later
-            if lag_since(since) > OUR_LAG_S:
-                later = loop.call_later(HESITATION_S, hesitates, self._monotonic())
-            else:
-                ask(self._monotonic() - began)
-
         async with asyncio.TaskGroup() as group:
-            later = loop.call_later(HESITATION_S, hesitates, began)
+            hesitation = _Hesitation(self._monotonic, lag_since, ask)
             try:
                 found = await self._by_sql(attention)
             finally:
-                later.cancel()
+                hesitation.cancel()
             if not (asked or _answers(found) or _is_ours(attention, lag_since(began))):
-                ask(0.0)
+                ask()
         return found, asked[0].result() if asked else None
 
     async def _closely(
@@ -168,10 +187,11 @@ class NodeProbe:
         while not sql.done() and lag_since(since) > OUR_LAG_S:
             since = self._monotonic()
             await asyncio.wait({sql}, timeout=HESITATION_S)
-        answers = sql.done() and _answers(sql.result())
-        if attention.is_primary and not (answers or _is_ours(attention, lag_since(began))):
+        hesitates = not sql.done()
+        failed = not (hesitates or _answers(sql.result()) or _is_ours(attention, lag_since(began)))
+        if attention.is_primary and (hesitates or failed):
             raise_doubt()
-            late_s = self._monotonic() - began if not sql.done() else 0.0
+            late_s = self._monotonic() - began if hesitates else 0.0
             return await self._host_report(attention, local_socket=True, late_s=late_s)
         if attention.host:
             return await self._host_report(attention, local_socket=False)

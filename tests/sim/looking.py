@@ -55,7 +55,8 @@ def round_of(daemon: Daemon, name: NodeName, eye: Eye, attention: Attention, cau
         write = _write(world, world.server(name), daemon.monotonic())
     host, late = None, 0.0
     answers = held.ok and fresh.ok
-    if attention.is_primary and not (attention.in_doubt or answers):
+    failed = not (silent or answers or daemon.stalled_since(true_began))
+    if attention.is_primary and not attention.in_doubt and (silent or failed):
         if silent:
             late = HESITATION_S
             yield late

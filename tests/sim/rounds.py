@@ -63,7 +63,7 @@ class Rounds:
                 self.looks.hasten()
             self.reports[name] = report
             if name == d.machine.memory.primary:
-                self.doubt = not (report.held.ok and report.fresh.ok)
+                self.doubt = not (report.held.ok and report.fresh.ok) and not report.ours
             d.happens(Observed(self._view(report), self.looks.seen))
             if world.now < beat and name not in self._hurried:
                 self._waiting.add(name)

@@ -28,7 +28,8 @@ async def client(source):
         yield one
 
 
-async def test_what_else_is_due_comes_between_two_parts(source, client):
+async def test_what_else_is_due_comes_between_two_parts(source, client, monkeypatch):
+    monkeypatch.setattr(http, "TURN_S", 0.0)
     order: list[str] = []
 
     def parts():
