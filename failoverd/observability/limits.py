@@ -19,7 +19,8 @@ ANSWERED_WITHIN_S = 10.0
 CHECKED_WITHIN_S = 120.0
 """Every node is looked at anew, and every fence agent asked."""
 ADDRESSES = 1024
-STREAMS = frozenset({"/api/v1/events"})
+STREAMS = frozenset({"/api/v1/events", "/metrics"})
+"""They end by themselves: an answer that has begun cannot become another one."""
 
 
 class Rate:
