@@ -30,7 +30,6 @@ async def client(source):
 
 async def test_what_else_is_due_comes_between_two_parts(source, client, monkeypatch):
     monkeypatch.setattr(http, "TURN_S", 0.0)
-    monkeypatch.setattr(http, "PAUSE_S", 0.0)
     order: list[str] = []
 
     def parts():
