@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -17,6 +18,9 @@ from failoverd.observability.stream import LIVE, events
 DIGITS = 18
 TOLD = ("Allow", "WWW-Authenticate")
 """Headers that belong to an error. Source: RFC 9110, 15.5."""
+
+
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -117,22 +121,28 @@ async def _index(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
-    clock = asyncio.get_running_loop().time
     answer = web.StreamResponse(headers={"Content-Type": "text/plain; version=0.0.4"})
     await answer.prepare(request)
     try:
         async with asyncio.timeout(TAKEN_WITHIN_S):
-            turn_ends = clock() + TURN_S
-            for part in request.app[SOURCE].metrics():
+            async for part in _in_turns(request.app[SOURCE].metrics()):
                 await answer.write(part)
-                if clock() >= turn_ends:
-                    await asyncio.sleep(0)
-                    turn_ends = clock() + TURN_S
             await answer.write_eof()
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
     return answer
+
+
+async def _in_turns(parts: Iterable[T]) -> AsyncIterator[T]:
+    """Of many parts; whatever else is due comes in between."""
+    clock = asyncio.get_running_loop().time
+    turn_ends = clock() + TURN_S
+    for part in parts:
+        yield part
+        if clock() >= turn_ends:
+            await asyncio.sleep(0)
+            turn_ends = clock() + TURN_S
 
 
 async def _health(_: web.Request) -> web.Response:
@@ -147,8 +157,17 @@ async def _ready(request: web.Request) -> web.Response:
 
 
 async def _clusters(request: web.Request) -> web.Response:
-    source = request.app[SOURCE]
-    return web.json_response({"clusters": [source.status(name) for name in source.clusters()]})
+    told = [one async for one in _in_turns(_statuses(request.app[SOURCE]))]
+    return web.Response(
+        text=f'{{"clusters": [{", ".join(told)}]}}', content_type="application/json"
+    )
+
+
+def _statuses(source: Source) -> Iterator[str]:
+    """Of all clusters, each as JSON; a reload may come in between."""
+    for name in list(source.clusters()):
+        if name in source.clusters():
+            yield json.dumps(source.status(name))
 
 
 async def _cluster(request: web.Request) -> web.Response:
