@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -315,10 +315,10 @@ class Fleet:
         watching = name_of(machine.state) is StateName.WATCHING
         return watching and machine.diagnosis not in (None, Diagnosis.BLIND)
 
-    def metrics(self) -> Iterator[bytes]:
+    def metrics(self, wanted: Collection[str] = ()) -> Iterator[bytes]:
         for name, one in self.supervisors.items():
             self._metrics.leads(name, leads=one.leadership.standing.leads)
-        return self._metrics.exposition()
+        return self._metrics.exposition(wanted)
 
     def incidents(self, cluster: str) -> list[dict[str, Any]]:
         """Newest first, a line each."""

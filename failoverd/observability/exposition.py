@@ -8,7 +8,7 @@ thread help, which holds the interpreter's lock for as long.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -21,12 +21,25 @@ LINES_A_PART = 1_000
 _FEW = {0.0: "0.0", 1.0: "1.0"}
 
 
-def exposition(families: Sequence[Family], others: CollectorRegistry) -> Iterator[bytes]:
-    """In parts. `others`: whatever is no family of ours, in a registry of its own."""
-    lines = chain.from_iterable(map(_lines, families))
+def exposition(
+    families: Sequence[Family], others: CollectorRegistry, wanted: Collection[str] = ()
+) -> Iterator[bytes]:
+    """In parts. `others`: whatever is no family of ours, in a registry of its own.
+
+    `wanted`: the names of those that are told, all where there are none.
+    """
+    told = [one for one in families if not wanted or not set(wanted).isdisjoint(_names(one))]
+    lines = chain.from_iterable(map(_lines, told))
     while part := list(islice(lines, LINES_A_PART)):
         yield ("\n".join(part) + "\n").encode()
-    yield generate_latest(others)
+    yield generate_latest(others.restricted_registry(wanted) if wanted else others)
+
+
+def _names(family: Family) -> set[str]:
+    """By which it may be asked for: its own, and those of its series."""
+    name = _name(family)
+    ends = ("", "_bucket", "_count", "_sum") if isinstance(family, Histogram) else ("",)
+    return {name + end for end in ends}
 
 
 def _lines(family: Family) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
@@ -29,8 +29,8 @@ class Source(Protocol):
     def clusters(self) -> Sequence[str]: ...
     def status(self, cluster: str) -> Mapping[str, Any]: ...
     def ready(self, cluster: str) -> bool: ...
-    def metrics(self) -> Iterator[bytes]:
-        """In parts, between which the loop may do something else."""
+    def metrics(self, wanted: Collection[str]) -> Iterator[bytes]:
+        """Those of these names, or all; in parts, between which the loop may do something else."""
         ...
 
     @property
@@ -121,11 +121,13 @@ async def _index(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
+    """All, or those that `name[]` asks for, as Prometheus' own libraries have it."""
+    wanted = frozenset(request.query.getall("name[]", ()))
     answer = web.StreamResponse(headers={"Content-Type": "text/plain; version=0.0.4"})
     await answer.prepare(request)
     try:
         async with asyncio.timeout(TAKEN_WITHIN_S):
-            async for part in _in_turns(request.app[SOURCE].metrics()):
+            async for part in _in_turns(request.app[SOURCE].metrics(wanted)):
                 await answer.write(part)
             await answer.write_eof()
     except TimeoutError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import (
     Gauge,
@@ -105,9 +105,9 @@ class Metrics(OwnMetrics):
         self._lagging: set[tuple[str, NodeName]] = set()
         self._children = Children()
 
-    def exposition(self) -> Iterator[bytes]:
-        """In Prometheus' text format, in parts."""
-        return exposition(self._all.families, self._all.others)
+    def exposition(self, wanted: Collection[str] = ()) -> Iterator[bytes]:
+        """In Prometheus' text format, in parts: those that are wanted, or all."""
+        return exposition(self._all.families, self._all.others, wanted)
 
     def documentation(self) -> str:
         """docs/metrics.md, whole: `make docs` writes it, a test compares it."""

@@ -37,7 +37,7 @@ class Series:
     """The families of one registry, by name."""
 
     def __init__(self, lines_dropped: Callable[[], int]) -> None:
-        self.others = CollectorRegistry()
+        self.others = CollectorRegistry(auto_describe=True)
         """What is no family of ours: of the process, of the log."""
         self.families: list[Family] = []
         self._of_clusters: list[Family] = []
@@ -333,7 +333,8 @@ _HEAD = (
     "",
     "Served in Prometheus' text format at `GET /metrics`. Base units; every series exists from",
     "the start at 0, so that `increase()` sees the first event. `cluster` is on all but the",
-    "daemon's own. Beside these come the usual `process_*` and `python_info`.",
+    "daemon's own. Beside these come the usual `process_*` and `python_info`. `?name[]=` with a name,",
+    "once or more, asks for those alone: of a thousand clusters all are 85 MB.",
     "",
     "[monitoring.md](monitoring.md) has alerts on them, what to do about each, and a dashboard.",
     "",

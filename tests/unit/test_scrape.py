@@ -32,7 +32,7 @@ async def test_what_else_is_due_comes_between_two_parts(source, client, monkeypa
     monkeypatch.setattr(http, "TURN_S", 0.0)
     order: list[str] = []
 
-    def parts():
+    def parts(_):
         for number in range(PARTS):
             asyncio.get_running_loop().call_soon(order.append, "another")
             order.append("part")
@@ -52,11 +52,32 @@ def test_no_part_is_more_than_a_few_milliseconds_of_lines():
     assert most <= 1000
 
 
+async def test_some_metrics_are_told_alone_by_their_names(source, client):
+    metrics = Metrics()
+    metrics.seed("main", POLICY, {})
+    source.metrics = metrics.exposition
+
+    async def told(*names: str) -> set[str]:
+        answer = await client.get("/metrics", params=[("name[]", name) for name in names])
+        lines = (await answer.text()).splitlines()
+        return {line.split()[2] for line in lines if line.startswith("# TYPE")}
+
+    late, lag = "failoverd_round_late_seconds", "failoverd_event_loop_lag_seconds"
+    assert await told(f"{late}_bucket") == {late}
+    assert await told(late, lag, "process_cpu_seconds_total") == {
+        late,
+        lag,
+        "process_cpu_seconds_total",
+    }
+    assert await told("no_such") == set()
+    assert {late, lag, "process_cpu_seconds_total"} < await told()
+
+
 async def test_whoever_takes_it_too_slowly_is_let_go(source, client, monkeypatch):
     monkeypatch.setattr(http, "TAKEN_WITHIN_S", 0.2)
     ended = asyncio.Event()
 
-    def without_end():
+    def without_end(_):
         try:
             while True:
                 yield b"x" * 1_000_000
