@@ -2,10 +2,13 @@
 # promotion cannot be revoked but by the end of the server. Its own standby.signal is a guard as
 # good as ours: whoever starts it again gets a standby, without the promotion.
 
+# The latest timeline that its disk has begun; 0: none but the first. Fails where that disk tells
+# nothing: a WAL directory without a segment is not the one that the server wrote in.
 newest_history() {
-	# shellcheck disable=SC2010,SC2012 # names of eight digits
-	newest=$(ls "$DATA/pg_wal" | grep -E '^[0-9A-F]{8}\.history$' | sort | tail -n 1)
-	echo "$((0x${newest%.history}))" 2>/dev/null
+	names=$(ls "$DATA/pg_wal" 2>/dev/null) || return 1
+	printf '%s\n' "$names" | grep -q -E '^[0-9A-F]{24}$' || return 1
+	newest=$(printf '%s\n' "$names" | grep -E '^[0-9A-F]{8}\.history$' | sort | tail -n 1)
+	echo "$((0x0${newest%.history}))"
 }
 
 verb_retire() {
@@ -24,8 +27,9 @@ verb_retire() {
 	[ -z "$PROCESSES" ] || finish "$EXIT_NOT_DONE" not_stopped "processes are left, or were started again"
 	! listens || finish "$EXIT_NOT_DONE" not_stopped "something still listens on port $FD_port"
 	[ "$GUARD" != none ] || finish "$EXIT_NOT_DONE" not_guarded "its promotion took the guard away meanwhile"
-	newest=$(newest_history)
-	[ "${newest:-0}" -le "$FD_timeline" ] ||
+	newest=$(newest_history) ||
+		finish "$EXIT_NOT_DONE" unread "its pg_wal cannot be read: whether its promotion was done is not known"
+	[ "$newest" -le "$FD_timeline" ] ||
 		finish "$EXIT_NOT_DONE" promoted "its disk shows timeline $newest: its promotion was done"
 	finish 0 retired ""
 }

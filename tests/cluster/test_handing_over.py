@@ -19,7 +19,7 @@ from failoverd.effect.synchronous import set_synchronous
 from tests.cluster import servers
 from tests.cluster.worlds import world_of
 
-HANGS, PROMOTED, WELL = "pg2", "pg3", "pg4"
+HANGS, PROMOTED, WELL, UNREAD = "pg2", "pg3", "pg4", "pg5"
 EPOCH = Epoch(7)
 NAMES = "select setting from pg_settings where name = 'synchronous_standby_names';"
 
@@ -28,7 +28,7 @@ NAMES = "select setting from pg_settings where name = 'synchronous_standby_names
 def them(grounds):
     """A primary, and a standby for each case."""
     ground = grounds(servers.binaries_by_major()[0])
-    with servers.cluster(ground, HANGS, PROMOTED, WELL) as cluster:
+    with servers.cluster(ground, HANGS, PROMOTED, WELL, UNREAD) as cluster:
         yield cluster
 
 
@@ -87,6 +87,25 @@ async def test_a_standby_that_was_promoted_after_all_is_stopped_guarded_and_told
     assert servers.in_recovery(standby)
     postgres.sql(standby, "select pg_promote();")
     servers.wait_until(lambda: not servers.in_recovery(standby), "the second promotion")
+
+
+async def test_a_disk_that_tells_nothing_does_not_tell_that_it_was_never_promoted(them):
+    """Whoever was promoted, and whose WAL was lost with its disk, may have acknowledged commits."""
+    primary, standby = them.pg1, them[UNREAD]
+    world = await calibrated(world_of(primary, standby), standby)
+    postgres.stop(standby)
+    wal, aside = standby.data_dir / "pg_wal", standby.data_dir / "aside"
+    wal.rename(aside)
+    gone = await retire(asked(standby), world)
+    wal.mkdir()  # where a file system should be mounted
+    empty = await retire(asked(standby), world)
+    for done in (gone, empty):
+        assert isinstance(done, EffectFailed), done
+        assert "its pg_wal cannot be read" in done.evidence.sentence
+        assert done.advice.endswith(f"failoverd fenced {UNREAD}")
+    wal.rmdir()
+    aside.rename(wal)
+    assert isinstance(await retire(asked(standby), world), Retired)
 
 
 async def test_a_host_that_was_never_seen_to_see_it_alive_proves_nothing(them):
