@@ -62,15 +62,11 @@ async def promote(effect: Promote, world: World) -> Promoted | StillAlive | Effe
     if effect.proof.epoch != effect.epoch:
         return EffectFailed("stale_proof", runs.evidence("the fence proof is of another epoch"))
     node = world.nodes[effect.candidate]
-    old = world.nodes[effect.proof.node]
-    void, (opened, session) = await asyncio.gather(
-        _void(effect, world, old, runs), open_session(world, node, world.poll_timeout_s)
-    )
-    if void is not None:
-        if session is not None:
-            await session.close()
-        return StillAlive(runs.evidence(void))
+    opened, session = await open_session(world, node, world.poll_timeout_s)
     if session is None:
+        void = await _void(effect, world, runs)
+        if void is not None:
+            return StillAlive(runs.evidence(void))
         runs.add_sql(node.name, "connect", opened)
         return EffectFailed("no_answer", runs.evidence(f"{node.name} does not answer"))
     try:
@@ -79,32 +75,47 @@ async def promote(effect: Promote, world: World) -> Promoted | StillAlive | Effe
         await session.close()
 
 
-async def _void(effect: Promote, world: World, old: Node, runs: Runs) -> str | None:
-    """Why nobody may be promoted now: at every node, since a daemon may have slept meanwhile.
+async def _void(
+    effect: Promote, world: World, runs: Runs, expiry: _Expiry | None = None
+) -> str | None:
+    """Why nobody may be promoted now; what was turned off may have been turned on again.
 
-    What was turned off may have been turned on again.
+    `expiry` counts from before the looks.
     """
+    name = effect.proof.node
     powered_off = effect.proof.kind is ProofKind.POWERED_OFF
+    if powered_off and not await still_off(world, world.nodes[name], runs):
+        return f"no fence agent says that {name} is still off: its fence is void"
+    if expiry is not None:
+        await expiry.read()
+    return await _writes(effect, world, runs)
+
+
+async def _writes(effect: Promote, world: World, runs: Runs) -> str | None:
+    """Who takes writes, of every node: a daemon may have slept meanwhile."""
     others = [node for name, node in sorted(world.nodes.items()) if name != effect.candidate]
-    off, *served = await asyncio.gather(
-        still_off(world, old, runs) if powered_off else _yes(),
-        *(serves(world, node, runs) for node in others),
-    )
+    served = await asyncio.gather(*(serves(world, node, runs) for node in others))
     for node, writes in zip(others, served, strict=True):
-        if writes and node is old:
-            return f"{old.name} takes writes: its fence is void"
+        if writes and node.name == effect.proof.node:
+            return f"{node.name} takes writes: its fence is void"
         if writes:
             return f"{node.name} takes writes: somebody has promoted it"
-    return None if off else f"no fence agent says that {old.name} is still off: its fence is void"
+    return None
 
 
-async def _yes() -> bool:
-    return True
+async def _why_not_now(
+    effect: Promote, world: World, runs: Runs, expiry: _Expiry, *, first: bool
+) -> str | None:
+    """What is asked for the first time expires 2 s after these looks; no look takes it back."""
+    if first:
+        return await _void(effect, world, runs, expiry)
+    await expiry.keep_fresh()
+    return None
 
 
 async def _ask_until_promoted(
     effect: Promote, world: World, node: Node, session: SqlSession, runs: Runs
-) -> Promoted | EffectFailed:
+) -> Promoted | StillAlive | EffectFailed:
     began = world.monotonic()
     deadline = min(began + world.limits.promote_s, effect.proof.proved_at + PROOF_LIFETIME_S)
     arguments = (
@@ -118,20 +129,22 @@ async def _ask_until_promoted(
     if effect.synchronous is not None:
         await _name_standbys(effect, world, node, session, runs)
     while world.monotonic() < deadline:
-        expires_at = await expiry.of_now()
+        void = await _why_not_now(effect, world, runs, expiry, first=not accepted)
+        if void is not None:
+            return StillAlive(runs.evidence(void))
         if not world.may_act():
             return EffectFailed("not_leading", runs.evidence(NOT_LEADING))
-        asked = (*arguments, expires_at)
+        asked = (*arguments, expiry.at)
         answer = await session.row(GUARDED, *asked, timeout_s=world.poll_timeout_s)
         if answer.ok and not answer.row["in_recovery"]:
             return _promoted(node, runs, began, answer.look)
         if answer.ok and answer.row["late"] and answer.row["asked"] is None:
             expiry.forget()
-            continue
+            continue  # and look at everybody again
         if answer.look.outcome is Outcome.MISCONFIGURED and MAY_NOT in answer.look.detail:
             if not accepted:
                 runs.add_sql(node.name, "pg_promote", answer.look)
-            failed = await _promote_by_host(effect, world, node, runs)
+            failed = await _promote_by_host(effect, world, node, runs, first=not accepted)
             if failed is not None and not accepted:
                 return failed
             accepted = True  # whoever refuses now may have left recovery
@@ -157,15 +170,18 @@ class _Expiry:
         self._session = session
         self._world = world
         self._read_at: float | None = None
-        self._expires_at = 0.0
+        self.at = 0.0
 
-    async def of_now(self) -> float:
-        """Of a look of the last 0.5 s. Where the clock cannot be read it has expired."""
+    async def read(self) -> None:
+        """2 s from now. Where the clock cannot be read it has expired."""
+        self._read_at = self._world.monotonic()
+        told = await self._session.row(EXPIRES, timeout_s=self._world.poll_timeout_s)
+        self.at = told.row["at"] if told.ok else 0.0
+
+    async def keep_fresh(self) -> None:
         now = self._world.monotonic()
         if self._read_at is None or now - self._read_at > READ_CLOCK_EVERY_S:
-            told = await self._session.row(EXPIRES, timeout_s=self._world.poll_timeout_s)
-            self._read_at, self._expires_at = now, told.row["at"] if told.ok else 0.0
-        return self._expires_at
+            await self.read()
 
     def forget(self) -> None:
         self._read_at = None
@@ -229,8 +245,8 @@ async def _left_recovery(world: World, session: SqlSession) -> bool:
 
 
 async def _promote_by_host(
-    effect: Promote, world: World, node: Node, runs: Runs
-) -> EffectFailed | None:
+    effect: Promote, world: World, node: Node, runs: Runs, *, first: bool
+) -> StillAlive | EffectFailed | None:
     """`pg_ctl promote` as the owner of the data directory, where the role may not pg_promote.
 
     Refused is only what was surely not asked: an answer that is lost may come after the act.
@@ -239,6 +255,9 @@ async def _promote_by_host(
     if facts is None:
         told = f"SQL may not promote, and its host does not answer: {why(seen)}"
         return EffectFailed("refused", runs.evidence(told))
+    writing = await _writes(effect, world, runs) if first else None
+    if writing is not None:
+        return StillAlive(runs.evidence(writing))
     limit_s = world.limits.freeze_s
     answer = runs.add(await act(world, node, "promote", clock_in(facts), effect.epoch, {}, limit_s))
     if answer.done:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from failoverd.core.effects import Promote
-from failoverd.core.events import EffectFailed, Promoted
+from failoverd.core.events import EffectFailed, Promoted, StillAlive
 from failoverd.core.memory import Memory
 from failoverd.core.model import (
     ClusterView,
@@ -12,7 +12,6 @@ from failoverd.core.model import (
     Instant,
     Look,
     Lsn,
-    NodeName,
     Outcome,
 )
 from failoverd.core.policy import StepLimits
@@ -20,7 +19,7 @@ from failoverd.effect import promote
 from failoverd.effect.world import Node, Runs, World
 from failoverd.transport.host import HostAnswer
 from failoverd.transport.postgres import SqlAddress, SqlAnswer
-from tests.unit.vocabulary import PG2, proof
+from tests.unit.vocabulary import PG1, PG2, proof
 
 OVER = "ObjectNotInPrerequisiteStateError: recovery is not in progress (55000)"
 
@@ -43,11 +42,12 @@ class Session:
         return SqlAnswer(Look(Outcome.OK, self.monotonic(), self.at), known)
 
 
-async def asked(session, on_host=None):
+async def asked(session, on_host=None, beside=()):
     address = SqlAddress("127.0.0.1", 1, "failoverd", "postgres", lambda: None)
     node = Node(PG2, on_host, address, {})
+    others = {name: Node(name, None, address, {}) for name in beside}
     world = World(
-        {NodeName("pg2"): node}, Memory(), ClusterView({}), StepLimits(promote_s=0.5),
+        {PG2: node, **others}, Memory(), ClusterView({}), StepLimits(promote_s=0.5),
         session.monotonic, session.monotonic, 1.0,
     )  # fmt: skip
     effect = Promote(PG2, proof(100.0), Lsn(0), Epoch(1))
@@ -76,11 +76,13 @@ class OnItsHost:
 
     def __init__(self, *answers):
         self.answers = list(answers)
+        self.acts = []
 
     async def call(self, verb, arguments, *, timeout_s):
         assert timeout_s
         if verb == "status":
             return said(node_facts())
+        self.acts.append(verb)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -121,3 +123,55 @@ async def test_what_a_host_refuses_at_first_was_not_asked():
     done = await asked(Session(MAY_NOT, "standby"), OnItsHost(REFUSED))
     assert isinstance(done, EffectFailed)
     assert done.reason == "refused"
+
+
+class HeldUp(Session):
+    """What it is asked first arrives when that has expired; after that it does as it is asked."""
+
+    def __init__(self):
+        super().__init__("", "standby")
+        self.order = []
+        self.asked = 0
+
+    async def row(self, statement, *arguments, timeout_s):
+        if statement == promote.EXPIRES:
+            self.order.append("clock")
+            return SqlAnswer(Look(Outcome.OK, self.monotonic(), self.at), {"at": self.at + 2})
+        if statement == promote.GUARDED:
+            self.order.append("ask")
+            self.asked += 1
+            late = self.asked == 1
+            answer = {"in_recovery": True, "asked": None if late else "", "late": late}
+            return SqlAnswer(Look(Outcome.OK, self.monotonic(), self.at), answer)
+        return await super().row(statement, *arguments, timeout_s=timeout_s)
+
+
+async def test_what_was_held_up_is_asked_again_only_once_everybody_was_looked_at_again(monkeypatch):
+    """This daemon may have stood still in between, and somebody has started the old primary."""
+    session = HeldUp()
+
+    async def serves(world, node, runs):
+        assert node.name == PG1
+        session.order.append("look")
+        return session.order.count("look") > 1
+
+    monkeypatch.setattr(promote, "serves", serves)
+    done = await asked(session, beside=(PG1,))
+    assert isinstance(done, StillAlive)
+    assert "pg1 takes writes" in done.evidence.sentence
+    # By its own clock what is asked counts from before the looks, and not from after them.
+    assert session.order == ["clock", "look", "ask", "clock", "look"]
+
+
+async def test_before_it_is_asked_by_its_host_everybody_is_looked_at_again(monkeypatch):
+    looks = []
+
+    async def serves(world, node, runs):
+        looks.append(node.name)
+        return len(looks) > 1
+
+    monkeypatch.setattr(promote, "serves", serves)
+    host = OnItsHost(ASKED)
+    done = await asked(Session(MAY_NOT, "standby"), host, beside=(PG1,))
+    assert isinstance(done, StillAlive)
+    assert host.acts == []
