@@ -80,7 +80,7 @@ async def _seen(
     if not default.ok and not sync_blocked:
         return f"a write failed: {default.look.outcome} {default.look.detail}"
     (lines, unreadable), switch_point = await asyncio.gather(
-        _server_log(world, node, runs), _switch_point(world, node, timeline, runs)
+        _server_log(world, node, runs), _switch_point(effect, world, node, timeline, runs)
     )
     return Confirmed(
         timeline=timeline,
@@ -107,13 +107,19 @@ async def _server_log(world: World, node: Node, runs: Runs) -> tuple[tuple[str, 
     return tuple(lines[starts[-1] :] if starts else lines[-4:]), ""
 
 
-async def _switch_point(world: World, node: Node, timeline: Timeline, runs: Runs) -> Lsn | None:
-    """Where the new timeline left the old one, by its own history file."""
+async def _switch_point(
+    effect: Confirm, world: World, node: Node, timeline: Timeline, runs: Runs
+) -> Lsn | None:
+    """Where the old timeline was left, by the history file of the new one.
+
+    Promoted, stopped and promoted again, it has come through a timeline in between.
+    """
     arguments = {**world.arguments(node), "timeline": str(timeline)}
     answer = await node.host.call("history", arguments, timeout_s=world.limits.freeze_s)
     runs.add(answer)
-    parents = answer.fields.get("parent", ()) if answer.done else ()
+    told = answer.fields.get("parent", ()) if answer.done else ()
+    parents = dict(one.split(maxsplit=1) for one in told if " " in one)
     try:
-        return Lsn.parse(parents[-1].split()[1]) if parents else None
-    except (ValueError, IndexError):
+        return Lsn.parse(parents[str(effect.old_timeline)])
+    except (ValueError, KeyError):
         return None
