@@ -259,6 +259,7 @@ class Candidacy:
     async def _lead(self, leader: Kept, there: Kept | None) -> None:
         if self._offered and self._made_at == leader.created:
             return
+        self._stop()  # what was taken up in an earlier holding does not count in this one
         try:
             await self._take_over(leader, there)
         except (RecordError, JournalFailed):
