@@ -74,6 +74,21 @@ def _is_down(m: Machine, node: NodeName) -> bool:
     return report.host.look.ok and report.host_of_now and facts is not None and not facts.processes
 
 
+def not_configured(s: Fencing, m: Machine, now: Now, p: Policy) -> Blocked | None:
+    """Whoever was asked is none of our nodes any more: it is neither asked again nor stopped."""
+    gone = sorted(m.asked - p.nodes.keys())
+    if not gone:
+        return None
+    why = f"{gone[0]} was asked to promote, and is not in the configuration any more"
+    advice = (
+        f"write {gone[0]} into the configuration again, then: failoverd reload;"
+        f" or make sure that it is off for good, then: failoverd fenced {gone[0]}"
+    )
+    again = replace(s, gives_up=None, attempt=s.attempt + 1)
+    since, reason = now.monotonic, BlockReason.PROMOTION_PENDING
+    return Blocked(reason, why, since, retry_at(now, s.attempt), advice, again)
+
+
 def gave_up(s: Fencing, node: NodeName, result: Result, now: Now) -> Fencing | Blocked:
     """Stopped: the fence is proved once more, and another is elected. Else it is asked again."""
     again = replace(s, gives_up=None, attempt=s.attempt + 1)

@@ -65,7 +65,7 @@ from failoverd.core.events import (
     Unguarded,
     Woke,
 )
-from failoverd.core.handing_over import gave_up, in_vain
+from failoverd.core.handing_over import gave_up, in_vain, not_configured
 from failoverd.core.model import Instant
 from failoverd.core.operator import COMMANDED, command, mode_of, refusal
 from failoverd.core.policy import Mode, Policy
@@ -275,7 +275,7 @@ def fencing(
         case Replied(effect=Fence(), result=Fenced(proof)):
             if not valid(proof, s, m, now):
                 return replace(s, attempt=s.attempt + 1)
-            return proven(s, proof, m, p)
+            return not_configured(s, m, now, p) or proven(s, proof, m, p)
         case Replied(effect=Fence(), result=StillAlive(evidence)):
             if m.asked:
                 return replace(s, mode=StopMode.FAST, attempt=s.attempt + 1)
@@ -299,6 +299,8 @@ def fencing(
             )
         case _ if s.gives_up is not None and m.view.report(s.gives_up).writable:
             return replace(s, gives_up=None, attempt=s.attempt + 1)
+        case _ if s.gives_up is not None and s.gives_up not in p.nodes:
+            return not_configured(s, m, now, p) or s
         case _:
             return s if superseded(m) is None else Starting()
 
@@ -373,10 +375,13 @@ def promoting(
 
 def confirming(
     s: Confirming, m: Machine, e: Event, now: Now, p: Policy
-) -> Confirming | Settling | Starting | Blocked:
+) -> Confirming | Settling | Fencing | Starting | Blocked:
     """A new timeline and a committed write, or the applications are not sent there."""
     if superseded(m) is not None:
         return Starting()
+    void = interrupted_by_writable(s.proof, m, p, s.attempt + 1)
+    if void is not None:
+        return void
     match e:
         case Replied(effect=Confirm(), result=Confirmed()) if strangers_write(m):
             again = replace(s, attempt=s.attempt + 1)
@@ -465,7 +470,10 @@ def blocked(
         case Confirming() as again:
             if superseded(m) is not None:
                 return Starting()
-            return again if due else s
+            void = interrupted_by_writable(again.proof, m, p, again.attempt + 1)
+            if void is not None:
+                return void
+            return again if due and again.candidate in p.nodes else s
         case None:
             return untouched(s, m, e, now, p, due=due)
 

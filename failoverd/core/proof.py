@@ -233,6 +233,8 @@ def fence_pending(
     if put_right(again.incident, m):
         return over(again.primary, diagnosis)
     if m.asked:
+        # One that takes writes beside whoever was asked is not left to itself for a back-off.
+        due = due or m.primary_report.writable
         return again if due and not strangers_write(m) else s
     if diagnosis in OVER:
         return over(again.primary, diagnosis)

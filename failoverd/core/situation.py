@@ -225,7 +225,8 @@ def _note_command(m: Machine, event: Event, now: Now) -> Machine:
             return _identified_as(m, node, now.monotonic)
         case OperatorVouches(node=node) if node in m.asked:
             job = NodeJob(Job.OWED_GUARD, m.epoch)
-            return replace(m.owing(node, job), asked=m.asked - {node})
+            frozen = {n: f for n, f in m.frozen.items() if n != node}
+            return replace(m.owing(node, job), asked=m.asked - {node}, frozen=frozen)
         case OperatorPause(by=by, until=until):
             return replace(m, paused_by=by, paused_until=until)
         case OperatorAcknowledges():
@@ -251,7 +252,7 @@ def _note_entry(m: Machine, left: State, state: State, now: Now) -> Machine:
         case Promoting(candidate=candidate, position=position) as asking:
             m = replace(m, asked=m.asked | {candidate}, asked_at=position)
             if asking.proof.kind is not ProofKind.STOPPED:
-                return m  # which leaves no guard: what is turned on again may write
+                return unsure(m)  # which leaves no guard: what is turned on again may write
             return replace(m, asked_loss=asking.loss, asked_end=asking.end)
         case Settling(primary=primary, confirmed=confirmed) if primary != m.memory.primary:
             proof = left.proof if isinstance(left, Confirming) else None

@@ -597,6 +597,96 @@ def test_whoever_was_promoted_and_is_down_is_not_given_up_and_must_be_started():
     assert daemon.machine.memory.primary == PG2
 
 
+def without_pg2():
+    return replace(TRIO, nodes={n: one for n, one in TRIO.nodes.items() if n != PG2})
+
+
+def told_of_pg2(daemon):
+    assert isinstance(daemon.state, Blocked)
+    assert "pg2 was asked to promote" in daemon.state.why
+    assert "not in the configuration any more" in daemon.state.why
+    assert "failoverd fenced pg2" in daemon.state.advice
+    assert daemon.machine.asked == {PG2}
+    return daemon
+
+
+def test_who_was_asked_and_is_configured_no_more_is_told_instead_of_waited_for():
+    daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
+    daemon.answered(Salvage, NOTHING).answered(Promote, FAILED)
+    daemon.policy = without_pg2()
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(dead(), gone(), cut_off(), after=31)
+    told_of_pg2(daemon.fenced())
+    daemon.policy = TRIO
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(dead(), gone(), cut_off(), after=31)
+    assert isinstance(daemon.fenced().state, Promoting)
+
+
+def test_who_was_to_be_given_up_and_is_configured_no_more_is_told_as_well():
+    daemon = asked_in_vain()
+    assert daemon.state.gives_up == PG2
+    daemon.policy = without_pg2()
+    told_of_pg2(daemon.sees(dead(), gone(), cut_off()))
+    # Vouched for by somebody, it is in nobody's way.
+    daemon.told(OperatorVouches("me", PG2, "it is scrap"))
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(dead(), gone(), cut_off(), after=31)
+    daemon.fenced()
+    while isinstance(daemon.state, Electing):
+        daemon.answered(Freeze, FrozenAt(Frozen(PG3, Lsn(HERE - 10), Timeline(0), OWN), WORDS))
+    assert daemon.state.candidate == PG3
+
+
+def test_nobody_waits_for_a_confirmation_by_who_is_configured_no_more():
+    daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
+    daemon.answered(Salvage, NOTHING).answered(Promote, Promoted(WORDS)).answered(Confirm, FAILED)
+    daemon.policy = without_pg2()
+    for _ in range(3):
+        daemon.sees(dead(), gone(), cut_off(), after=31)
+        assert isinstance(daemon.state, Blocked), "where a reload can be taken up"
+    daemon.policy = TRIO
+    assert isinstance(daemon.sees(dead(), gone(), cut_off(), after=31).state, Confirming)
+
+
+def test_an_old_primary_that_takes_writes_before_the_new_one_is_confirmed_is_fenced_again():
+    for daemon in (confirming(), confirming().answered(Confirm, FAILED)):
+        daemon.sees(healthy(), NEW_PRIMARY, after=0.5)
+        assert isinstance(daemon.state, Fencing)
+        assert [type(e) for e in daemon.asks if isinstance(e, Fence)] == [Fence]
+        daemon.fenced().answered(Promote, Promoted(WORDS))
+        assert isinstance(daemon.state, Confirming)
+        assert daemon.state.candidate == PG2
+
+
+def test_nor_is_it_left_to_itself_until_a_back_off_is_over():
+    daemon = promoting()
+    for _ in range(5):
+        daemon.answered(Promote, FAILED)
+        while isinstance(daemon.state, Blocked):
+            daemon.sees(dead(), cut_off(), after=31)
+        daemon.fenced()
+    daemon.answered(Promote, FAILED).sees(dead(), cut_off())
+    assert isinstance(daemon.state, Blocked)
+    assert isinstance(daemon.sees(healthy(), cut_off()).state, Fencing)
+
+
+def test_whom_somebody_vouches_to_be_off_is_not_elected_for_where_it_stood():
+    def off(name, at):
+        return replace(gone()(name, at), last_server=server(at - 60, in_recovery=True))
+
+    daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
+    daemon.answered(Salvage, NOTHING).answered(Promote, FAILED)
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(dead(), off, cut_off(), after=31)
+    assert isinstance(daemon.state, Fencing)
+    daemon.told(OperatorVouches("me", PG2, "it is off")).fenced().wakes(0)
+    if isinstance(daemon.state, Electing):
+        daemon.answered(Freeze, FAILED)
+    assert isinstance(daemon.state, Salvaging)
+    assert daemon.state.candidate == PG3
+
+
 def test_whoever_was_asked_goes_on_and_nobody_else_is_asked():
     daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
     daemon.answered(Salvage, NOTHING).answered(Promote, FAILED)

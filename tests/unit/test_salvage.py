@@ -330,6 +330,29 @@ def test_what_was_turned_off_has_no_guard_and_may_have_been_turned_on_again():
     assert daemon.machine.asked_loss is None
 
 
+def test_what_was_proved_of_one_candidate_is_not_said_of_the_next():
+    """pg2 had all of it and was never asked; pg3 lacks some, and that disk is read no more."""
+    policy = replace(TRIO, max_data_loss_bytes=1 << 40)
+    daemon = salvaging(policy, lag=4096).answered(Salvage, WHOLE)
+    assert daemon.state.candidate == PG2
+    daemon.answered(Promote, EffectFailed("refused", WORDS))
+    assert daemon.machine.asked == frozenset()
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(dead(), gone(), cut_off(lag=8192), after=31)
+    daemon.fenced(kind=ProofKind.POWERED_OFF).answered(Freeze, FAILED)
+    freeze = next(e for e in daemon.asks if isinstance(e, Freeze))
+    frozen = Frozen(PG3, Lsn(HERE - 8192), Timeline(0), freeze.saved)
+    daemon.happens(replied(daemon, freeze, FrozenAt(frozen, WORDS)))
+    daemon.answered(Salvage, NotConfigured(WORDS))
+    assert daemon.machine.asked == {PG3}
+    daemon.answered(Promote, FAILED)
+    while isinstance(daemon.state, Blocked):
+        daemon.sees(dead(), gone(), cut_off(lag=8192), after=31)
+    daemon.fenced(kind=ProofKind.POWERED_OFF)
+    assert isinstance(daemon.state, Promoting)
+    assert not daemon.state.loss.nothing
+
+
 def test_what_another_process_had_proved_is_not_taken_over():
     machine = restored(asked_in_vain().machine, Instant(0.0))
     assert machine.asked == {PG2}
