@@ -313,6 +313,7 @@ class Daemon:
         found = [
             (float(one.labels["le"]), one.value)
             for one in samples_of(self.get(f"/metrics?name[]={LATE}"))
+            if one.name == LATE
         ]
         if begins:
             cpu_s, at = self.cpu_s(), time.monotonic()
