@@ -7,7 +7,7 @@ supervisor drives it on its loop, the simulator (tests/sim) in virtual time.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass, replace
 
 from failoverd.core.asked import asks
@@ -162,6 +162,11 @@ class Course:
     def answered(self, effect: Effect) -> None:
         """It is under way no more."""
         self._in_line.discard(effect)
+
+    def cut_off(self, asked: Collection[tuple[int, Effect]]) -> None:
+        """Nobody will answer it: it is asked for again, as long as it is wanted."""
+        self._asked.difference_update(asked)
+        self._unanswered.difference_update(asked)
 
     def _may_write(self, event: Event, now: Now) -> bool:
         """What is merely seen tries a failing journal once a second; what is asked for, at once."""

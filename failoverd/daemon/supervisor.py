@@ -202,6 +202,9 @@ class Supervisor:
                 await self._let_go(group)
                 for task in beside:
                     task.cancel()
+                if not self._stopping:
+                    # Whoever goes on asks anew: nobody watches while an old act is waited for.
+                    self._course.cut_off(self._under_way.end())
             await self._rounds.close()
         await self.leadership.leave()
         for node in self._nodes.values():

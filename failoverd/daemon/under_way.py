@@ -31,7 +31,7 @@ class UnderWay:
         self._tell = tell
         self._answered = answered
         self._lines: dict[str, asyncio.Lock] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], tuple[int, Effect]] = {}
         self._salvaging: set[asyncio.Task[None]] = set()
 
     def begin(self, group: asyncio.TaskGroup, ask: Ask) -> None:
@@ -41,8 +41,8 @@ class UnderWay:
                 task = group.create_task(self._perform_in_line(ask.visit, effect, line))
             else:
                 task = group.create_task(self._perform(ask.visit, effect))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = (ask.visit, effect)
+            task.add_done_callback(self._tasks.pop)
             if isinstance(effect, Salvage):
                 self._salvaging.add(task)
                 task.add_done_callback(self._salvaging.discard)
@@ -52,10 +52,12 @@ class UnderWay:
         for task in self._salvaging:
             task.cancel()
 
-    def end(self) -> None:
-        """Another daemon may act: nothing goes on to its next step."""
+    def end(self) -> list[tuple[int, Effect]]:
+        """Nothing goes on to its next step: what was cut off, and answers no more."""
+        cut_off = [asked for task, asked in self._tasks.items() if not task.done()]
         for task in self._tasks:
             task.cancel()
+        return cut_off
 
     async def _perform_in_line(self, visit: int, effect: Effect, line: str) -> None:
         try:
