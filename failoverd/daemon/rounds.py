@@ -16,6 +16,7 @@ from failoverd.daemon.closeness import LookedAt, first_of_two
 from failoverd.daemon.shared import Shared
 from failoverd.effect.world import Node
 from failoverd.probe.node import NodeProbe
+from failoverd.transport.postgres import SqlSession
 
 
 @dataclass(slots=True)
@@ -70,6 +71,11 @@ class Rounds:
     async def close(self) -> None:
         watches, self._watches = self._watches, {}
         await asyncio.gather(*(watch.probe.close() for watch in watches.values()))
+
+    def held(self, name: NodeName) -> SqlSession | None:
+        """The standing session of a node, where it has one."""
+        watch = self._watches.get(name)
+        return None if watch is None else watch.probe.held
 
     def look_at_everyone(self) -> None:
         for name in self._watches:

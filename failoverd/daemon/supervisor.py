@@ -395,4 +395,5 @@ class Supervisor:
             dead_man=self._renewals.dead_man,
             frozen_at=self._frozen_at,
             wal=self._wal,
+            held=self._rounds.held,
         )

@@ -13,7 +13,8 @@ import re
 from failoverd.core.effects import Equip
 from failoverd.core.events import EffectFailed, Equipped
 from failoverd.core.model import Outcome
-from failoverd.effect.world import Node, Runs, World, act_now, ask, open_session, why
+from failoverd.effect.world import Node, Runs, World, act_now, ask, why
+from failoverd.transport.postgres import connect
 
 CHECKPOINT = "checkpoint"
 CHECKPOINT_S = 20.0
@@ -62,7 +63,8 @@ async def equip(effect: Equip, world: World) -> Equipped | EffectFailed:
 
 async def _checkpoint(effect: Equip, world: World, node: Node, runs: Runs) -> str | EffectFailed:
     """By the role where it may (pg_checkpoint, from PostgreSQL 15 on), else on its host."""
-    opened, session = await open_session(world, node, world.poll_timeout_s)
+    # A session of its own: for the whole of a checkpoint nobody else could look in it.
+    opened, session = await connect(node.address, world.monotonic, world.poll_timeout_s)
     if session is None:
         runs.add_sql(node.name, "connect", opened)
         return EffectFailed("not_equipped", runs.evidence(f"checkpoint: {opened.outcome}"))

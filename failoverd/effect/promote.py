@@ -69,6 +69,8 @@ async def promote(effect: Promote, world: World) -> Promoted | StillAlive | Effe
             return StillAlive(runs.evidence(void))
         runs.add_sql(node.name, "connect", opened)
         return EffectFailed("no_answer", runs.evidence(f"{node.name} does not answer"))
+    if not opened.ok:
+        runs.add_sql(node.name, "connect; asked in the session that is held", opened)
     try:
         return await _ask_until_promoted(effect, world, node, session, runs)
     finally:

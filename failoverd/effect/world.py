@@ -95,6 +95,8 @@ class World:
         default_factory=dict[tuple[NodeName, Epoch], Instant]
     )
     """By `boottime`, when a freeze was answered that nobody has undone since."""
+    held: Callable[[NodeName], SqlSession | None] = lambda _: None
+    """The session in which a node is looked at all the time, where it has one."""
     may_act: Callable[[], bool] = lambda: True
     """Whether this daemon holds the leadership now: asked right before each act."""
 
@@ -239,7 +241,19 @@ async def ask(
         await session.close()
 
 
+LETS_NOBODY_IN = frozenset({Outcome.TOO_MANY_CONNECTIONS, Outcome.MISCONFIGURED, Outcome.REJECTED})
+
+
 async def open_session(
     world: World, node: Node, timeout_s: float
 ) -> tuple[Look, SqlSession | None]:
-    return await connect(node.address, world.monotonic, timeout_s)
+    """A new one; or, where the server lets nobody in, the one in which it is looked at.
+
+    Applications that come over from a dead primary take every slot there is, at the moment at
+    which their standby is to be promoted.
+    """
+    opened, session = await connect(node.address, world.monotonic, timeout_s)
+    if session is None and opened.outcome in LETS_NOBODY_IN:
+        held = world.held(node.name)
+        session = None if held is None else held.lent()
+    return opened, session

@@ -20,7 +20,7 @@ from failoverd.core.model import (
 from failoverd.probe.host import look_at_host, reach
 from failoverd.probe.sql import SqlProbe, SqlRound
 from failoverd.transport.host import Host
-from failoverd.transport.postgres import Monotonic, SqlAddress
+from failoverd.transport.postgres import Monotonic, SqlAddress, SqlSession
 
 HESITATION_S = 0.2
 """A primary that has said nothing for so long is asked about, before its time-out."""
@@ -94,6 +94,10 @@ class NodeProbe:
         self._last_server: ServerFacts | None = None
         self._last_host = HostReport()
         self._last_write = NOT_TRIED
+
+    @property
+    def held(self) -> SqlSession | None:
+        return self._sql.held
 
     async def round(
         self,

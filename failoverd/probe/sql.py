@@ -31,6 +31,11 @@ class SqlProbe:
         self._held: SqlSession | None = None
         self._last_fresh = NOT_TRIED
 
+    @property
+    def held(self) -> SqlSession | None:
+        """The standing session, where it has not ended."""
+        return self._held if self._held is not None and self._held.usable else None
+
     async def round(self, timeout_s: float, *, write_check: bool, fresh_due: bool) -> SqlRound:
         """Both looks at once, so that neither delays the other. Bounded by `timeout_s` each.
 

@@ -67,6 +67,14 @@ class SqlSession:
         self._connection = connection
         self._monotonic = monotonic
         self._prepared: dict[str, Any] = {}
+        self._turn = asyncio.Lock()
+        self._lent = False
+
+    def lent(self) -> SqlSession:
+        """For somebody else beside its owner, statement by statement: `close` leaves it open."""
+        other = SqlSession(self._connection, self._monotonic)
+        other._turn, other._lent = self._turn, True
+        return other
 
     @property
     def usable(self) -> bool:
@@ -85,7 +93,7 @@ class SqlSession:
         """The first row of a statement."""
         began = self._monotonic()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), self._turn:
                 row = await self._connection.fetchrow(statement, *arguments)
         except Exception as error:  # noqa: BLE001 - one table sorts every failure
             return self._failed(error, began)
@@ -96,7 +104,7 @@ class SqlSession:
         """The first row of a statement that is asked over and over: parsed and planned once."""
         began = self._monotonic()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), self._turn:
                 prepared = self._prepared.get(statement)
                 if prepared is None:
                     prepared = await self._connection.prepare(statement)
@@ -111,7 +119,7 @@ class SqlSession:
         """Several statements in one simple query, without a result."""
         began = self._monotonic()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), self._turn:
                 await self._connection.execute(script)
         except Exception as error:  # noqa: BLE001 - one table sorts every failure
             return self._failed(error, began)
@@ -130,6 +138,8 @@ class SqlSession:
 
     async def close(self, timeout_s: float = 1.0) -> None:
         """Part in good order, or at once where the server does not answer."""
+        if self._lent:
+            return
         try:
             async with asyncio.timeout(timeout_s):
                 await self._connection.close(timeout=timeout_s)
