@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from failoverd.core.model import Instant, Look, NodeName, Outcome
 from tests.sim.act import Act, Answer
 from tests.sim.host_program import perform
 from tests.sim.kernel import Join, Steps
 from tests.sim.world import World
+
+if TYPE_CHECKING:
+    from tests.sim.daemon import Daemon
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,18 @@ def connect_outcome(world: World, place: str, name: NodeName) -> Outcome:
     if server.role_broken:
         return Outcome.MISCONFIGURED
     return Outcome.TOO_MANY_CONNECTIONS if server.slots_full else Outcome.OK
+
+
+LETS_NOBODY_IN = frozenset({Outcome.TOO_MANY_CONNECTIONS, Outcome.MISCONFIGURED})
+
+
+def session_outcome(d: Daemon, name: NodeName) -> Outcome:
+    """What somebody meets who may ask in the session that is held, where nobody new is let in."""
+    fresh = connect_outcome(d.world, d.name, name)
+    if fresh not in LETS_NOBODY_IN or d.life is None:
+        return fresh
+    held = held_outcome(d.world, d.name, name, d.life.rounds.held(name))
+    return held if held is Outcome.OK else fresh
 
 
 def held_outcome(world: World, place: str, name: NodeName, session: Session | None) -> Outcome:

@@ -14,7 +14,7 @@ from tests.sim.act import Act
 from tests.sim.conduct.on_host import failed, serves
 from tests.sim.kernel import Steps
 from tests.sim.postgres import SyncNames, lsn, position_of
-from tests.sim.reach import connect_outcome
+from tests.sim.reach import connect_outcome, session_outcome
 
 if TYPE_CHECKING:
     from tests.sim.daemon import Daemon
@@ -37,9 +37,9 @@ def promote(d: Daemon, effect: Promote) -> Steps:
     )
     accepted = False
     while d.monotonic() < deadline:
-        outcome = connect_outcome(world, d.name, node)
+        outcome = session_outcome(d, node)
         yield d.policy.timeout_s if outcome is Outcome.TIMED_OUT else 0.004
-        outcome = connect_outcome(world, d.name, node)
+        outcome = session_outcome(d, node)
         if outcome is not Outcome.OK:
             return failed("no_answer", f"{node}: {outcome}, unknown")
         server = world.server(node)
@@ -71,9 +71,9 @@ def confirm(d: Daemon, effect: Confirm) -> Steps:
     world, node = d.world, effect.candidate
     deadline = d.monotonic() + d.policy.limits.confirm_s
     while True:
-        outcome = connect_outcome(world, d.name, node)
+        outcome = session_outcome(d, node)
         yield d.policy.timeout_s if outcome is Outcome.TIMED_OUT else 0.005
-        outcome = connect_outcome(world, d.name, node)
+        outcome = session_outcome(d, node)
         server, host = world.server(node), world.hosts[node]
         seen = outcome is Outcome.OK and not server.recovery and not host.disk_full
         if seen and server.timeline > effect.old_timeline:

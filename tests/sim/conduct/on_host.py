@@ -9,7 +9,7 @@ from failoverd.core.events import EffectFailed
 from failoverd.core.model import Evidence, HostFacts, NodeName, Outcome, SavedSettings
 from tests.sim.act import EXPIRED, Act
 from tests.sim.kernel import Steps
-from tests.sim.reach import Heard, call, connect_outcome, with_seen_at
+from tests.sim.reach import Heard, call, session_outcome, with_seen_at
 
 if TYPE_CHECKING:
     from tests.sim.daemon import Daemon
@@ -90,6 +90,6 @@ def act_now(
 
 def serves(d: Daemon, node: NodeName) -> Steps:
     """The last look: it answers SQL and is not in recovery."""
-    outcome = connect_outcome(d.world, d.name, node)
+    outcome = session_outcome(d, node)
     yield LAST_LOOK_S if outcome is Outcome.TIMED_OUT else 0.004
     return outcome is Outcome.OK and not d.world.server(node).recovery
