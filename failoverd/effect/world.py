@@ -231,8 +231,8 @@ def why(answer: HostAnswer) -> str:
 async def ask(
     world: World, node: Node, statement: str, *arguments: object, timeout_s: float
 ) -> SqlAnswer:
-    """One statement over a connection of its own."""
-    opened, session = await connect(node.address, world.monotonic, timeout_s)
+    """One statement, over a connection of its own where it lets anybody in."""
+    opened, session = await open_session(world, node, timeout_s)
     if session is None:
         return SqlAnswer(opened)
     try:

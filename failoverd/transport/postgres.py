@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,45 +91,50 @@ class SqlSession:
 
     async def row(self, statement: str, *arguments: object, timeout_s: float) -> SqlAnswer:
         """The first row of a statement."""
-        began = self._monotonic()
-        try:
-            async with asyncio.timeout(timeout_s), self._turn:
-                row = await self._connection.fetchrow(statement, *arguments)
-        except Exception as error:  # noqa: BLE001 - one table sorts every failure
-            return self._failed(error, began)
-        look = Look(Outcome.OK, began, self._monotonic())
-        return SqlAnswer(look, dict(row) if row is not None else {})
+        return await self._asked(self._connection.fetchrow(statement, *arguments), timeout_s)
 
     async def again(self, statement: str, *, timeout_s: float) -> SqlAnswer:
         """The first row of a statement that is asked over and over: parsed and planned once."""
-        began = self._monotonic()
-        try:
-            async with asyncio.timeout(timeout_s), self._turn:
-                prepared = self._prepared.get(statement)
-                if prepared is None:
-                    prepared = await self._connection.prepare(statement)
-                    self._prepared[statement] = prepared
-                row = await prepared.fetchrow()
-        except Exception as error:  # noqa: BLE001 - one table sorts every failure
-            return self._failed(error, began)
-        look = Look(Outcome.OK, began, self._monotonic())
-        return SqlAnswer(look, dict(row) if row is not None else {})
+        return await self._asked(self._prepared_row(statement), timeout_s)
 
     async def run(self, script: str, *, timeout_s: float) -> SqlAnswer:
         """Several statements in one simple query, without a result."""
-        began = self._monotonic()
+        return await self._asked(self._executed(script), timeout_s)
+
+    async def _prepared_row(self, statement: str) -> asyncpg.Record | None:
+        prepared = self._prepared.get(statement)
+        if prepared is None:
+            prepared = await self._connection.prepare(statement)
+            self._prepared[statement] = prepared
+        row: asyncpg.Record | None = await prepared.fetchrow()
+        return row
+
+    async def _executed(self, script: str) -> None:
+        await self._connection.execute(script)
+
+    async def _asked(
+        self, asking: Coroutine[Any, Any, asyncpg.Record | None], timeout_s: float
+    ) -> SqlAnswer:
+        """Whoever waits in vain for a turn has asked nothing: the session stands."""
+        began, begun = self._monotonic(), False
         try:
             async with asyncio.timeout(timeout_s), self._turn:
-                await self._connection.execute(script)
+                begun = True
+                row = await asking
         except Exception as error:  # noqa: BLE001 - one table sorts every failure
-            return self._failed(error, began)
-        return SqlAnswer(Look(Outcome.OK, began, self._monotonic()))
-
-    def _failed(self, error: Exception, began: Instant) -> SqlAnswer:
-        outcome, detail = sql_outcome(error, connecting=False)
-        if outcome in _SESSION_IS_OVER:
-            self.terminate()
-        return SqlAnswer(Look(outcome, began, self._monotonic(), detail))
+            outcome, detail = sql_outcome(error, connecting=False)
+            if begun and outcome in _SESSION_IS_OVER:
+                self.terminate()
+            return SqlAnswer(Look(outcome, began, self._monotonic(), detail))
+        except asyncio.CancelledError:
+            if begun and self._lent:  # what it would still say is not for its owner
+                self.terminate()
+            raise
+        finally:
+            asking.close()
+        return SqlAnswer(
+            Look(Outcome.OK, began, self._monotonic()), dict(row) if row is not None else {}
+        )
 
     def terminate(self) -> None:
         """Drop the connection at once; leaves no task and waits for nobody."""

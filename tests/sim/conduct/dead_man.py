@@ -29,7 +29,7 @@ from tests.sim.act import STALE_EPOCH as EXIT_STALE_EPOCH
 from tests.sim.act import Act
 from tests.sim.conduct.on_host import ACT_LIFETIME_S, failed, look_at, serves
 from tests.sim.kernel import Steps
-from tests.sim.reach import Heard, call, connect_outcome
+from tests.sim.reach import Heard, call, session_outcome
 
 if TYPE_CHECKING:
     from tests.sim.daemon import Daemon
@@ -144,10 +144,10 @@ def _frozen(d: Daemon, dead_man: DeadMan, effect: Fence) -> Steps:
 def _moving(d: Daemon, dead_man: DeadMan, effect: Fence) -> Steps:
     """Who could still answer; empty: every named standby is reached and frozen by us."""
     for name in sorted(dead_man.standbys):
-        outcome = connect_outcome(d.world, d.name, name)
+        outcome = session_outcome(d, name)
         yield d.policy.timeout_s if outcome is Outcome.TIMED_OUT else 0.004
         server = d.world.server(name)
-        if connect_outcome(d.world, d.name, name) is not Outcome.OK:
+        if session_outcome(d, name) is not Outcome.OK:
             return f"{name} does not answer"
         slot = frozen_slot(effect.epoch, d.owner)
         still = server.recovery and server.slot == slot and server.stream is None

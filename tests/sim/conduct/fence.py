@@ -22,7 +22,7 @@ from tests.sim.act import STALE_EPOCH as EXIT_STALE_EPOCH
 from tests.sim.conduct.dead_man import VOID, expiry
 from tests.sim.conduct.on_host import act_on, just_seen, look_at, serves
 from tests.sim.kernel import Steps
-from tests.sim.reach import Heard, connect_outcome, with_seen_at
+from tests.sim.reach import Heard, session_outcome, with_seen_at
 
 if TYPE_CHECKING:
     from tests.sim.daemon import Daemon
@@ -140,7 +140,7 @@ def _unlike(d: Daemon, node: NodeName, facts: HostFacts) -> tuple[str, str] | No
 
 def _streams_from(d: Daemon, standby: NodeName, node: NodeName) -> bool:
     """What a standby that we reach says of its receiver."""
-    if connect_outcome(d.world, d.name, standby) is not Outcome.OK:
+    if session_outcome(d, standby) is not Outcome.OK:
         return False
     stream = d.world.server(standby).stream
     return stream is not None and stream.upstream == node
