@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What waited in vain may have waited for a busy machine: once more, and told. A wrong fact is final.
-AGAIN := --reruns 1 --only-rerun 'AssertionError: not within' -rR
+AGAIN := --reruns 1 --only-rerun '^\w+: not within' -rR
 # Most tests wait for servers: two at a time, each file by one process.
 AT_ONCE ?= --numprocesses 2 --dist loadfile
 

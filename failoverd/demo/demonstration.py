@@ -37,7 +37,7 @@ from failoverd.demo.watched import Sample
 
 _READY_LIMIT_S = 60
 _FAILOVER_LIMIT_S = 30
-_REPORT_LIMIT_S = 3
+_REPORT_LIMIT_S = 10
 _WARM_UP_COMMITS = 200
 _AFTERMATH_COMMITS = 100
 _TROUBLE = 1
@@ -148,9 +148,7 @@ def _warm_up(stage: Stage, narration: Narration) -> Before:
             )
         return stage.daemon.ready() and narration.prepared
 
-    postgres.wait_for(
-        ready, f"the daemon to be ready ({stage.daemon.log})", timeout_s=_READY_LIMIT_S
-    )
+    postgres.wait_for(ready, f"the daemon is ready ({stage.daemon.log})", timeout_s=_READY_LIMIT_S)
     postgres.wait_for(
         lambda: len(stage.acknowledgements) >= _WARM_UP_COMMITS,
         f"{_WARM_UP_COMMITS} acknowledged commits",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import itertools
 import os
-import random
 import re
 import shutil
 import signal
@@ -27,6 +27,7 @@ _OLDEST_MAJOR = 13
 _IPC_RMID = 0
 LISTENED_ON = range(15_000, 32_000)
 """Below what Linux (32768, ip_local_port_range) and macOS (49152) give to connections."""
+_turn = itertools.count(os.getpid() * 7919)  # far apart for numbers that follow each other
 _SYSTEM_GLOBS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin")
 
 
@@ -160,13 +161,15 @@ def free_ports(count: int) -> tuple[int, ...]:
     """Ports on 127.0.0.1 that nobody listens on now, all different.
 
     None that the system gives to outgoing connections: one of those would have it while a
-    server is down for a moment, and keep it from starting again.
+    server is down for a moment, and keep it from starting again. Nor one that was given a while
+    ago, here or by a process that was begun beside this one: it may not be listened on yet.
     """
     found: list[socket.socket] = []
     try:
-        for port in random.sample(LISTENED_ON, len(LISTENED_ON)):
+        for _ in LISTENED_ON:
             if len(found) == count:
                 break
+            port = LISTENED_ON[next(_turn) % len(LISTENED_ON)]
             found.append(socket.socket())
             try:
                 found[-1].bind(("127.0.0.1", port))
@@ -220,7 +223,7 @@ def quoted(text: str) -> str:
 
 def start(server: Server, *, timeout_s: int = 30) -> None:
     """Start it and wait until it takes connections (a standby: read-only ones)."""
-    wait_for(lambda: not _unreaped(server), f"the parent of {server.name}'s dead postmaster")
+    wait_for(lambda: not _unreaped(server), f"the end of {server.name}'s dead postmaster")
     options = ("-w", "-t", str(timeout_s), "-l", server.log)
     try:
         pg_ctl(server, "start", *options, timeout_s=timeout_s + 5)
@@ -290,7 +293,7 @@ def clone(primary: Server, standby: Server, *, user: str, passfile: Path) -> Non
 
 
 def sql(
-    server: Server, statement: str, *, database: str = "postgres", timeout_s: float = 10
+    server: Server, statement: str, *, database: str = "postgres", timeout_s: float = 30
 ) -> str:
     """Run SQL as the superuser over the Unix socket; rows as lines, columns parted by `|`."""
     return run(
@@ -343,7 +346,7 @@ def signal_all(server: Server, number: signal.Signals) -> tuple[int, ...]:
     return found
 
 
-def kill(server: Server, *, timeout_s: float = 5) -> None:
+def kill(server: Server, *, timeout_s: float = 20) -> None:
     """End every process of the server at once. Says so if one is left after `timeout_s`."""
     segment = _shared_memory_id(server)
 
@@ -363,7 +366,7 @@ def _shared_memory_id(server: Server) -> int | None:
         return None
 
 
-def wait_until_streaming(primary: Server, standby: Server, *, timeout_s: float = 20) -> None:
+def wait_until_streaming(primary: Server, standby: Server, *, timeout_s: float = 30) -> None:
     """Until the primary lists the standby, by its name, as `streaming`."""
     statement = (
         "SELECT count(*) FROM pg_stat_replication "
@@ -371,15 +374,15 @@ def wait_until_streaming(primary: Server, standby: Server, *, timeout_s: float =
     )
     wait_for(
         lambda: sql(primary, statement) == "1",
-        f"{standby.name} to stream from {primary.name}",
+        f"{standby.name} streams from {primary.name}",
         timeout_s=timeout_s,
     )
 
 
-def wait_for(condition: Callable[[], bool], what: str, *, timeout_s: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], what: str, *, timeout_s: float = 30) -> None:
     """Until the condition holds; asks every 20 ms. PostgresFailed says what did not come."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
-            raise PostgresFailed(f"waited {timeout_s:g} s in vain for {what}")
+            raise PostgresFailed(f"not within {timeout_s:g} s: {what}")
         time.sleep(0.02)

@@ -55,7 +55,7 @@ class Daemon:
         """None while it runs."""
         return self.process.poll()
 
-    def get(self, path: str, *, timeout_s: float = 2) -> str | None:
+    def get(self, path: str, *, timeout_s: float = 5) -> str | None:
         """The body, of whatever status; None: no answer."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=timeout_s) as answer:

@@ -26,8 +26,11 @@ TABLE = "demo_entry"
 _TRUSTED_ANSWER_S = 1.0
 """How long a server that has acknowledged before may take for one commit."""
 _UNTRUSTED_ANSWER_S = 0.2
+_LOGIN_S = 10.0
+"""A busy machine needs long for it; what hangs holds up nobody meanwhile."""
 _BACK_OFF_S = 0.5
 """Pause before a server that gave no answer at all is tried again."""
+_LOGGED_IN = "logged in"
 _PACE_S = 0.002
 
 
@@ -37,6 +40,8 @@ class Answer(enum.Enum):
     """An error from the server: this row is certainly not there."""
     UNKNOWN = enum.auto()
     """No answer: the row may be there or not, and its number is not used again."""
+    NOT_ASKED = enum.auto()
+    """There is no session yet: this row is certainly not there, either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +100,13 @@ class Session:
     silent_until: float = 0.0
     _psql: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _heard: bytes = field(default=b"", repr=False)
+    _logged_in: bool = field(default=False, repr=False)
+    _opened_at: float = field(default=0.0, repr=False)
 
     def commit(self, number: int) -> Answer:
         """Insert this number; the answer is in within the time limit, or it is UNKNOWN."""
+        if not self._logged_in and not self._log_in():
+            return Answer.NOT_ASKED
         limit = _TRUSTED_ANSWER_S if self.acknowledged_before else _UNTRUSTED_ANSWER_S
         statement = f"INSERT INTO {TABLE} (n) VALUES ({number}) RETURNING n;\n"
         answer = Answer.UNKNOWN
@@ -114,18 +123,35 @@ class Session:
             self.close()
         return answer
 
-    def _send(self, data: bytes) -> bool:
+    def _log_in(self) -> bool:
+        """Begin to, or see whether it has come to that; where it takes too long, from anew."""
+        now = time.monotonic()
         if self._psql is None:
-            self._heard = b""
-            self._psql = subprocess.Popen(
-                self.command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                bufsize=0,
-                env=clean_environment()
-                | {"PGCONNECT_TIMEOUT": "2", "PGPASSFILE": os.environ.get("PGPASSFILE", "")},
-            )
+            self._open()
+            self._opened_at = now
+            self._send(f"\\echo {_LOGGED_IN}\n".encode())
+        if self._psql is not None:
+            until = now + _UNTRUSTED_ANSWER_S
+            self._logged_in = any(line == _LOGGED_IN for line in self._lines(until))
+            ended = time.monotonic() < until
+            if not self._logged_in and (ended or now > self._opened_at + _LOGIN_S):
+                self.close()
+        return self._logged_in
+
+    def _open(self) -> None:
+        self._heard = b""
+        self._psql = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            env=clean_environment()
+            | {"PGCONNECT_TIMEOUT": "10", "PGPASSFILE": os.environ.get("PGPASSFILE", "")},
+        )
+
+    def _send(self, data: bytes) -> bool:
+        assert self._psql is not None
         try:
             assert self._psql.stdin is not None
             self._psql.stdin.write(data)
@@ -162,6 +188,7 @@ class Session:
             if pipe is not None:
                 pipe.close()
         self._psql = None
+        self._logged_in = False
 
 
 def write(sessions: tuple[Session, Session], account: TextIO) -> None:
@@ -179,9 +206,9 @@ def write(sessions: tuple[Session, Session], account: TextIO) -> None:
             account.flush()
         else:
             turn = 1 - turn
-        if answer is Answer.UNKNOWN:
+        if answer in (Answer.UNKNOWN, Answer.NOT_ASKED):
             session.silent_until = now + _BACK_OFF_S
-        if answer is not Answer.REFUSED:
+        if answer in (Answer.UNKNOWN, Answer.ACKNOWLEDGED):
             number += 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from failoverd.demo import pair as pairs
 from failoverd.demo import postgres, unprivileged
 from tests.cluster import servers
+from tests.cluster.etcd import Store
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +76,11 @@ def pair():
     finally:
         pairs.take_down(running)
         shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path)
+    made.wait()
+    yield made
+    made.end()

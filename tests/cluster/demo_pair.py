@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from failoverd.demo import pair as pairs
-from failoverd.demo import postgres, unprivileged
+from failoverd.demo import postgres, unprivileged, watched
 from failoverd.demo.configuration import write_configuration
+from tests.waiting import wait_until
 
 
 @contextlib.contextmanager
@@ -25,3 +26,20 @@ def demo_pair() -> Iterator[tuple[Path, pairs.Pair, Path, int]]:
         stack.callback(pairs.take_down, pair)
         (port,) = postgres.free_ports(1)
         yield place, pair, write_configuration(place, pair, port), port
+
+
+@contextlib.contextmanager
+def demo_daemon() -> Iterator[tuple[watched.Daemon, pairs.Pair, Path]]:
+    """One that runs on such a pair, by that configuration, and is ready to fail it over."""
+    with demo_pair() as (place, pair, config, port):
+        daemon = watched.start(config, port, place / "daemon.log")
+        try:
+            wait_until(
+                lambda: daemon.status().get("outlook", {}).get("obstacles") == [],
+                60,
+                "a failover would work",
+                evidence=lambda: f"{daemon.status()}\n{daemon.log.read_text()}",
+            )
+            yield daemon, pair, config
+        finally:
+            daemon.stop()

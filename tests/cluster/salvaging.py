@@ -106,7 +106,7 @@ class Scene:
             limits=self.limits,
             monotonic=monotonic,
             boottime=monotonic,
-            poll_timeout_s=5.0,
+            poll_timeout_s=10.0,
             progress=lambda done, of: self.progress.append((done, of)),
         )
 

@@ -24,7 +24,9 @@ from failoverd.transport.host import Host, HostAnswer, host_facts
 from failoverd.transport.local import LocalHost
 
 TRUST = "host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n"
-CALL_LIMIT_S = 20.0
+CALL_LIMIT_S = 30.0
+A_MINUTE_EACH = {"fast_seconds": "60", "immediate_seconds": "60"}
+"""What a stop gives SIGINT and SIGQUIT: who waits for them has not answered by the limit."""
 CLONED_AT_ONCE = 3
 
 
@@ -169,7 +171,7 @@ class Asked:
         right = {
             "system_identifier": facts.system_identifier,
             "boot_id": facts.boot_id,
-            "expires": str(int((facts.uptime_s + 5) * 100)),
+            "expires": str(int((facts.uptime_s + CALL_LIMIT_S) * 100)),
             "epoch": "7",
             "incident": "7",
         }
@@ -210,7 +212,7 @@ def keeps_committing(server: Server) -> subprocess.Popen[bytes]:
         b" commit; perform count(*) from generate_series(1, 100000); end loop; end $$;\n"
     )
     client.stdin.flush()
-    postgres.wait_for(lambda: rows(server) > 0, "the busy backend to commit")
+    postgres.wait_for(lambda: rows(server) > 0, "the busy backend commits")
     return client
 
 
@@ -218,7 +220,7 @@ def rows(server: Server) -> int:
     return int(postgres.sql(server, "select count(*) from busy;"))
 
 
-def wait_until(condition, what: str, timeout_s: float = 10) -> None:
+def wait_until(condition, what: str, timeout_s: float = 30) -> None:
     postgres.wait_for(condition, what, timeout_s=timeout_s)
 
 

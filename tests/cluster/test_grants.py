@@ -27,7 +27,7 @@ from failoverd.transport.postgres import SqlAddress, connect
 from tests.cluster import servers
 
 ROLE = "watcher"
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 
 
 @pytest.fixture(params=servers.binaries_by_major(), ids=lambda found: f"pg{found.major}")

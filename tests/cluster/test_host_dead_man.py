@@ -1,6 +1,7 @@
 """The dead-man on every major version here: asks a real standby, and fires when it is gone."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from failoverd.demo import postgres
 from tests.cluster import servers
 from tests.cluster.servers import ask_about
+from tests.waiting import in_vain
+
+LIMIT_S = 60
 
 
 @pytest.fixture(params=servers.binaries_by_major(), ids=lambda found: f"postgresql-{found.major}")
@@ -31,7 +35,10 @@ async def armed(asked, **more):
 
 async def ended(asked):
     """How it ended, once its process has."""
+    until = time.monotonic() + LIMIT_S
     while (answer := await asked.call("dead_man_status")).field("watching") == "yes":
+        if time.monotonic() > until:
+            raise in_vain(LIMIT_S, "it has ended", answer.run.output)
         assert answer.done
     return answer.field("verdict")
 

@@ -21,6 +21,7 @@ from failoverd.effect.replication import Replication
 from tests.cluster import servers
 from tests.cluster.servers import ask_about
 from tests.cluster.worlds import world_of
+from tests.waiting import in_vain, wait_until
 
 OVER = ("started", "failed")
 ROLE = "replicator"
@@ -110,10 +111,7 @@ class Pair:
         return await ask_about(self.old).call("rejoin_status")
 
     async def until_over(self):
-        async with asyncio.timeout(60):
-            while (state := await self.state()).field("phase") not in OVER:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-        return state
+        return await answered(self.state, lambda state: state.field("phase") in OVER)
 
     def catch_in(self, phase):
         """Looks at the file itself, since some phases are over before a verb has answered."""
@@ -121,11 +119,10 @@ class Pair:
 
         def seen():
             found = state.read_text().partition("\n")[0].removeprefix("phase=")
-            assert found not in OVER, f"{phase} was missed"
+            assert found not in OVER, f"not within {phase}: it was over before it was looked at"
             return found == phase
 
-        while not seen():
-            time.sleep(0.001)
+        wait_until(seen, 60, f"it is {phase}", evidence=state.read_text, interval_s=0.001)
 
     async def comes_back(self, method="auto", **right):
         await self.start(method, **right)
@@ -142,6 +139,16 @@ class Pair:
         assert not (self.old.data_dir / "failoverd.guard").exists()
         assert self.old.data_dir.stat().st_mode & 0o007 == 0
         return finished
+
+
+async def answered(ask, accepted, timeout_s=90):
+    """The first answer that is accepted; else the last one is told."""
+    until = time.monotonic() + timeout_s
+    while not accepted(answer := await ask()):
+        if time.monotonic() > until:
+            raise in_vain(timeout_s, "it is at its end", str(answer))
+        await asyncio.sleep(0.1)
+    return answer
 
 
 @pytest.fixture
@@ -369,9 +376,9 @@ async def test_cut_off_before_the_copy_is_in_place_it_is_put_there_and_streams(p
     cut_off_between_two_renames(pair.old)
     world = behind_a_link(world_with_credentials(pair.new, pair.old), pair.old)
     asked = Rejoin(NodeName("pg1"), NodeName("pg2"), Epoch(7), begun=True)
-    async with asyncio.timeout(60):
-        while isinstance(answer := await rejoin(asked, world), Rejoining):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+    answer = await answered(
+        lambda: rejoin(asked, world), lambda answer: not isinstance(answer, Rejoining)
+    )
     assert isinstance(answer, Rejoined), answer
     assert servers.in_recovery(pair.old)
     assert (pair.old.directory / "link").is_symlink()

@@ -63,7 +63,9 @@ class Crashed:
 
 
 def crash(ground, place):
-    server = servers.start_primary(ground, place, f"crashed{ground.binaries.major}")
+    # The background writer would log what runs, now and then, behind the last commit.
+    name = f"crashed{ground.binaries.major}"
+    server = servers.start_primary(ground, place, name, bgwriter_delay="10s")
     write(server)
     start = lsn(server)
     write(server)

@@ -1,22 +1,16 @@
-"""The lease, the shared journal and the client, against a real etcd on this machine."""
+"""The lease and the shared journal, against a real etcd on this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-import ssl
-import subprocess
-import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-import aiohttp
 import pytest
 
 from failoverd.config.daemon import Daemon
 from failoverd.config.leadership import Leadership as Section
-from failoverd.config.verification import verifying
 from failoverd.core.events import Trigger
 from failoverd.core.incident import Entry, EntryKind
 from failoverd.core.leadership import parted
@@ -29,60 +23,15 @@ from failoverd.daemon.coordination import seen_in_etcd
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.leadership import Alone, Follows, Leads, NotLeading
 from failoverd.daemon.lease import LeaseKept
-from failoverd.demo.postgres import free_ports
 from failoverd.record.record import Record
-from failoverd.transport.etcd import Etcd, EtcdClient, EtcdFailed
-from tests.unit.test_tls import issue, written
+from failoverd.transport.etcd import Etcd, EtcdClient
+from tests.cluster.etcd import Store
+from tests.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(90)]  # needs etcd, and no root
-TTL_S = 4.0
-
-
-class Store:
-    """One member."""
-
-    def __init__(self, directory: Path, *more: str, scheme: str = "http") -> None:
-        client, peer = free_ports(2)
-        self.url = f"{scheme}://127.0.0.1:{client}"
-        peers = f"http://127.0.0.1:{peer}"
-        words = [
-            "etcd", "--data-dir", str(directory / "etcd"), "--listen-client-urls", self.url,
-            "--advertise-client-urls", self.url, "--listen-peer-urls", peers,
-            "--initial-advertise-peer-urls", peers, "--initial-cluster", f"default={peers}",
-            "--logger", "zap", "--log-level", "error", "--bcrypt-cost", "4", *more,
-        ]  # fmt: skip
-        with (directory / "etcd.log").open("ab") as log:
-            self.process = subprocess.Popen(words, stdout=log, stderr=log)
-
-    def wait(self) -> None:
-        """Until it takes writes."""
-        client = EtcdClient(Etcd((self.url,)))
-
-        async def answers() -> None:
-            await until_answered(client)
-            await client.close()
-
-        asyncio.run(answers())
-
-    def pause(self) -> None:
-        """Every thread stands still on return."""
-        self.process.send_signal(signal.SIGSTOP)
-        threads = Path(f"/proc/{self.process.pid}/task")
-        while any("\nState:\tT" not in (one / "status").read_text() for one in threads.iterdir()):
-            time.sleep(0.01)
-
-    def end(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def store(tmp_path):
-    made = Store(tmp_path)
-    made.wait()
-    yield made
-    made.end()
+TTL_S = 6.0
+LONG_S = 60.0
+"""A TTL that no test waits for."""
 
 
 @dataclass
@@ -122,33 +71,31 @@ class Member:
 
 
 @contextlib.asynccontextmanager
-async def members(store, tmp_path, *names):
-    made = [joined(store, tmp_path, name) for name in names]
+async def members(store, tmp_path, *names, ttl_s=TTL_S):
+    made = [joined(store, tmp_path, name, ttl_s) for name in names]
     try:
         for one in made:
             one.begin()
         yield made
+    except AssertionError as failed:
+        for one in made:
+            failed.add_note(f"{one.name}: {one.candidacy.standing.sentence}; turns: {one.turns}")
+        raise
     finally:
         for one in made:
             await one.die()
             one.journal.close()
 
 
-def joined(store, tmp_path, name):
+def joined(store, tmp_path, name, ttl_s=TTL_S):
     (tmp_path / name).mkdir(exist_ok=True)
     client = EtcdClient(Etcd((store.url,)))
     journal = Journal.open(tmp_path / name)
-    lease = LeaseKept(client, TTL_S)
+    lease = LeaseKept(client, ttl_s)
     named = Named(name, f"http://{name}.example")
     return Member(
         name, client, lease, journal, Candidacy("main", "/t/", named, client, lease, journal)
     )
-
-
-async def until(predicate, limit_s=15.0):
-    async with asyncio.timeout(limit_s):
-        while not predicate():  # noqa: ASYNC110 - of what tasks beside this one do
-            await asyncio.sleep(0.02)
 
 
 def record(epoch, visit=1):
@@ -159,18 +106,21 @@ def record(epoch, visit=1):
 
 async def test_one_leads_and_the_next_one_takes_up_what_it_had_journaled(store, tmp_path):
     async with members(store, tmp_path, "a", "b") as (a, b):
-        await until(lambda: a.leads or b.leads)
+        await until(lambda: a.leads or b.leads, "one of them leads")
         first, second = (a, b) if a.leads else (b, a)
         assert not second.leads
         await first.candidacy.append(record(3))
         with pytest.raises(NotLeading):
             await second.candidacy.append(record(9))
-        await until(lambda: second.candidacy.standing.leader == first.name)
+        await until(lambda: second.candidacy.standing.leader == first.name, "it knows who leads")
         # Who follows is shown it, too.
-        await until(lambda: any(t.machine is not None for t in second.turns))
+        await until(
+            lambda: any(t.machine is not None for t in second.turns),
+            "it is shown what was journaled",
+        )
         term = first.candidacy.term
         await first.die()
-        await until(lambda: second.leads)
+        await until(lambda: second.leads, "the other one leads")
         (taken,) = [turn for turn in second.turns if isinstance(turn, Leads)]
         assert taken.machine is not None
         assert taken.machine.epoch == 3
@@ -190,43 +140,43 @@ async def test_what_the_last_leader_has_told_of_the_incident_is_in_the_next_ones
 ):
     watching, suspect, fencing = StateName.WATCHING, StateName.SUSPECT, StateName.FENCING
     async with members(store, tmp_path, "a", "b") as (a, b):
-        await until(lambda: a.leads or b.leads)
+        await until(lambda: a.leads or b.leads, "one of them leads")
         first, second = (a, b) if a.leads else (b, a)
         await first.candidacy.append(told(0, 1, watching, suspect))
         await first.candidacy.append(told(7, 2, suspect, fencing))
         await first.candidacy.append(told(7, 3, fencing, StateName.ELECTING))
         await first.die()
-        await until(lambda: second.leads)
+        await until(lambda: second.leads, "the other one leads")
         sentences = [one.entry.sentence for one in second.journal.entries("main", 7)]
         assert sentences == ["now suspect", "now fencing", "now electing"]
         await second.candidacy.append(told(7, 4, StateName.ELECTING, StateName.PROMOTING))
         assert len(second.journal.entries("main", 7)) == 4
         # And what is looked at once a second does not grow with it.
-        beat = await second.client.read("/t/main/", 2.0, before="/t/main/told/")
+        beat = await second.client.read("/t/main/", 10.0, before="/t/main/told/")
         assert "/t/main/machine" in beat
         assert not [key for key in beat if "told" in key]
         # The words of one incident go with the next one.
         await second.candidacy.append(told(8, 5, watching, fencing))
-        kept = await second.client.read("/t/main/told/", 2.0)
+        kept = await second.client.read("/t/main/told/", 10.0)
         assert ["now fencing" in one.value for one in kept.values()] == [True]
 
 
 async def test_who_gives_its_lease_back_is_followed_at_once(store, tmp_path):
-    async with members(store, tmp_path, "a", "b") as (a, b):
-        await until(lambda: a.leads or b.leads)
+    async with members(store, tmp_path, "a", "b", ttl_s=LONG_S) as (a, b):
+        await until(lambda: a.leads or b.leads, "one of them leads")
         first, second = (a, b) if a.leads else (b, a)
         await first.lease.give_back()
-        began = clock.monotonic()
         for task in first.tasks:
             task.cancel()
-        await until(lambda: second.leads)
-        assert clock.monotonic() - began < 2.5
+        await until(lambda: second.leads, "the other one leads", LONG_S / 3)
 
 
 async def test_nothing_is_journaled_before_what_was_offered_is_taken_up(store, tmp_path):
     async with members(store, tmp_path, "a") as (a,):
         a.accepts = False
-        await until(lambda: any(isinstance(turn, Leads) for turn in a.turns))
+        await until(
+            lambda: any(isinstance(turn, Leads) for turn in a.turns), "the leadership is offered"
+        )
         assert not a.candidacy.may_act()
         with pytest.raises(NotLeading):
             await a.candidacy.append(record(1))
@@ -236,31 +186,31 @@ async def test_nothing_is_journaled_before_what_was_offered_is_taken_up(store, t
 
 async def test_a_lease_that_was_in_doubt_for_a_moment_is_offered_anew(store, tmp_path):
     async with members(store, tmp_path, "a") as (a,):
-        await until(lambda: a.leads)
+        await until(lambda: a.leads, "it leads")
         a.lease.renewed_at = Instant(clock.boottime() - TTL_S)
         with pytest.raises(NotLeading):
             await a.candidacy.append(record(1))
         assert isinstance(a.turns[-1], Follows)
-        await until(lambda: isinstance(a.turns[-1], Leads))
+        await until(lambda: isinstance(a.turns[-1], Leads), "the leadership is offered again")
         await a.candidacy.append(record(1))
 
 
 async def test_etcd_that_stops_answering_ends_the_leadership_before_the_lease(store, tmp_path):
     async with members(store, tmp_path, "a") as (a,):
-        await until(lambda: a.leads)
+        await until(lambda: a.leads, "it leads")
         store.pause()
         began = clock.boottime()
         with pytest.raises((JournalFailed, NotLeading)):
             await a.candidacy.append(record(1))
-        await until(lambda: not a.leads)
+        await until(lambda: not a.leads, "it leads no more")
         assert clock.boottime() - began <= TTL_S - 1.0
         assert isinstance(a.turns[-1], Follows)
         with pytest.raises(NotLeading):
             await a.candidacy.append(record(1))
-        await until(lambda: a.candidacy.standing.failing)
+        await until(lambda: a.candidacy.standing.failing, "it says that etcd fails")
         assert "nothing is done automatically" in a.candidacy.standing.sentence
         store.process.send_signal(signal.SIGCONT)
-        await until(lambda: a.leads)
+        await until(lambda: a.leads, "it leads")
         await a.candidacy.append(record(2))
 
 
@@ -268,17 +218,17 @@ async def test_who_has_slept_beyond_its_lease_is_refused_by_etcd_whatever_it_bel
     store, tmp_path
 ):
     async with members(store, tmp_path, "a") as (a,):
-        await until(lambda: a.leads)
+        await until(lambda: a.leads, "it leads")
         await a.candidacy.append(record(1))
         other = joined(store, tmp_path, "b")
         lease, key = a.lease.id, "/t/main/leader"
-        await other.client.revoke(lease, 2.0)
-        granted = await other.client.grant(10, 2.0)
-        assert await other.client.claim(key, '{"name": "b"}', granted.lease, 2.0)
+        await other.client.revoke(lease, 10.0)
+        granted = await other.client.grant(10, 10.0)
+        assert await other.client.claim(key, '{"name": "b"}', granted.lease, 10.0)
         a.lease.renewed_at = Instant(clock.boottime() + 60)  # it believes so
         with pytest.raises(NotLeading):
             await a.candidacy.append(record(2))
-        found = await other.client.read("/t/main/", 2.0)
+        found = await other.client.read("/t/main/", 10.0)
         assert '"epoch\\":1' in found["/t/main/machine"].value.replace(" ", "")
         await other.die()
         other.journal.close()
@@ -288,22 +238,22 @@ async def test_a_write_that_arrived_and_was_not_answered_is_not_taken_for_somebo
     store, tmp_path
 ):
     async with members(store, tmp_path, "a") as (a,):
-        await until(lambda: a.leads)
+        await until(lambda: a.leads, "it leads")
         await a.candidacy.append(record(1))
         key = "/t/main/machine"
-        there = (await a.client.read("/t/main/", 2.0))[key]
-        await a.client.put(key, there.value, 0, 2.0)  # at a revision that it does not know
+        there = (await a.client.read("/t/main/", 10.0))[key]
+        await a.client.put(key, there.value, 0, 10.0)  # at a revision that it does not know
         await a.candidacy.append(record(2))
         await a.candidacy.append(record(3))
 
 
 async def test_others_are_told_what_is_seen_of_the_primary(store, tmp_path):
     async with members(store, tmp_path, "a", "b") as (a, b):
-        await until(lambda: a.leads or b.leads)
+        await until(lambda: a.leads or b.leads, "one of them leads")
         now = clock.monotonic()
         look = Look(Outcome.OK, now, now)
         a.candidacy.looked(NodeReport(NodeName("pg1"), 1, now, look, look), blind=False)
-        await until(lambda: b.candidacy.others)
+        await until(lambda: b.candidacy.others, "it has heard of the other one")
         (said,) = b.candidacy.others.values()
         assert (said.name, said.primary, said.heard) == ("a", "pg1", True)
         assert now - 2.0 <= said.looked_at <= clock.monotonic()
@@ -313,27 +263,29 @@ async def test_others_are_told_what_is_seen_of_the_primary(store, tmp_path):
         assert shared.others == ("a",)
         silent = Look(Outcome.TIMED_OUT, now, now)
         a.candidacy.looked(NodeReport(NodeName("pg1"), 2, now, silent, silent), blind=False)
-        await until(lambda: not next(iter(b.candidacy.others.values())).heard)
+        await until(
+            lambda: not next(iter(b.candidacy.others.values())).heard, "it has heard of the silence"
+        )
         await a.lease.give_back()
-        await until(lambda: not b.candidacy.others)
+        await until(lambda: not b.candidacy.others, "the other one is forgotten")
 
 
 async def test_what_the_others_said_stands_while_etcd_does_not_answer(store, tmp_path):
     """Else a moment without etcd would be one without anybody who reaches the primary."""
     async with members(store, tmp_path, "a", "b") as (a, b):
-        await until(lambda: a.leads or b.leads)
+        await until(lambda: a.leads or b.leads, "one of them leads")
         now = clock.monotonic()
         look = Look(Outcome.OK, now, now)
         a.candidacy.looked(NodeReport(NodeName("pg1"), 1, now, look, look), blind=False)
-        await until(lambda: b.candidacy.others)
-        store.process.send_signal(signal.SIGSTOP)
-        await until(lambda: b.candidacy.standing.failing)
+        await until(lambda: b.candidacy.others, "it has heard of the other one")
+        store.pause()
+        await until(lambda: b.candidacy.standing.failing, "it says that etcd fails")
         assert [one.heard for one in b.candidacy.others.values()] == [True]
 
 
 async def test_who_reaches_nothing_leaves_it_to_one_that_reaches_the_primary(store, tmp_path):
     async with members(store, tmp_path, "a", "b") as (a, b):
-        await until(lambda: a.leads or b.leads)
+        await until(lambda: a.leads or b.leads, "one of them leads")
         blind, sees = (a, b) if a.leads else (b, a)
         while not sees.leads:
             now = clock.monotonic()
@@ -347,14 +299,17 @@ async def test_who_reaches_nothing_leaves_it_to_one_that_reaches_the_primary(sto
 
 async def test_who_cannot_keep_its_term_on_disk_leaves_it_to_others(store, tmp_path):
     async with members(store, tmp_path, "a", "b") as (a, b):
-        await until(lambda: a.leads or b.leads)
+        await until(lambda: a.leads or b.leads, "one of them leads")
         first, second = (a, b) if a.leads else (b, a)
         (second.journal.directory / "terms.new").mkdir()  # so that it cannot be written
         await first.die()
-        await until(lambda: "terms.json cannot be written" in second.candidacy.standing.sentence)
+        await until(
+            lambda: "terms.json cannot be written" in second.candidacy.standing.sentence,
+            "it says what it cannot write",
+        )
         assert not second.leads
         (second.journal.directory / "terms.new").rmdir()
-        await until(lambda: second.leads)
+        await until(lambda: second.leads, "the other one leads")
 
 
 def settings(store):
@@ -373,25 +328,27 @@ async def test_a_check_by_hand_tells_that_etcd_is_gone(store):
 async def test_a_machine_of_a_newer_version_is_left_alone(store, tmp_path):
     client = EtcdClient(Etcd((store.url,)))
     text = '{"version": 999, "group": "g", "terms_from": 0, "machine": "{}"}'
-    await client.put("/t/main/machine", text, 0, 5.0)
+    await client.put("/t/main/machine", text, 0, 10.0)
     await client.close()
     async with members(store, tmp_path, "a") as (a,):
-        await until(lambda: "newer version" in a.candidacy.standing.sentence)
+        await until(
+            lambda: "newer version" in a.candidacy.standing.sentence, "it says why it stands back"
+        )
         assert not a.leads
         await asyncio.sleep(1.5)
-        assert "/t/main/leader" not in await a.client.read("/t/main/", 2.0)
+        assert "/t/main/leader" not in await a.client.read("/t/main/", 10.0)
 
 
 async def test_a_term_is_never_used_twice_where_etcd_is_set_up_anew_or_given_up(store, tmp_path):
     async with members(store, tmp_path, "a") as (a,):
-        await until(lambda: a.leads)
+        await until(lambda: a.leads, "it leads")
         await a.candidacy.append(record(1))
         term = a.candidacy.term
     anew = Store(tmp_path / "a")
     await asyncio.to_thread(anew.wait)
     try:
         async with members(anew, tmp_path, "a") as (a,):
-            await until(lambda: a.leads)
+            await until(lambda: a.leads, "it leads")
             assert a.candidacy.term > term
             owner = a.candidacy.owner
     finally:
@@ -401,131 +358,3 @@ async def test_a_term_is_never_used_twice_where_etcd_is_set_up_anew_or_given_up(
     journal.close()
     assert parted(alone)[0] == parted(owner)[0]
     assert parted(alone)[1] > parted(owner)[1]
-
-
-# The client alone.
-
-
-async def test_a_member_that_is_gone_or_stopped_is_passed_over(store, tmp_path):
-    (tmp_path / "other").mkdir()
-    other = Store(tmp_path / "other")
-    await asyncio.to_thread(other.wait)
-    try:
-        gone = f"http://127.0.0.1:{free_ports(1)[0]}"
-        client = EtcdClient(Etcd((gone, other.url, store.url)))
-        assert await client.read("/t/", 5.0) == {}
-        other.pause()
-        began = clock.monotonic()
-        assert await client.read("/t/", 5.0) == {}
-        assert clock.monotonic() - began < 2.0
-        await client.close()
-    finally:
-        other.end()
-
-
-async def test_a_renewal_of_what_has_ended_is_none(store, tmp_path):
-    client = EtcdClient(Etcd((store.url,)))
-    granted = await client.grant(5, 5.0)
-    assert await client.keep_alive(granted.lease, 2.0) > 0
-    await client.revoke(granted.lease, 2.0)
-    assert await client.keep_alive(granted.lease, 2.0) == 0
-    await client.revoke(granted.lease, 2.0)
-    await client.close()
-
-
-async def test_with_user_and_password_a_wrong_one_is_told_and_never_shown(store, tmp_path):
-    admin = EtcdClient(Etcd((store.url,)))
-    await admin.put("/t/x", "1", 0, 5.0)
-    for path, body in (
-        ("auth/user/add", {"name": "root", "password": "r00t"}),
-        ("auth/role/add", {"name": "root"}),
-        ("auth/user/grant", {"user": "root", "role": "root"}),
-        ("auth/enable", {}),
-    ):
-        async with aiohttp.ClientSession() as session:
-            answered = await session.post(f"{store.url}/v3/{path}", json=body)
-            assert answered.status == 200, await answered.text()
-    with pytest.raises(EtcdFailed):
-        await admin.read("/t/", 2.0)
-    await admin.close()
-    right = EtcdClient(Etcd((store.url,), None, "root", lambda: "r00t"))
-    assert (await right.read("/t/", 5.0))["/t/x"].value == "1"
-    right._token = "gone.1"
-    assert "/t/x" in await right.read("/t/", 5.0)
-    await right.close()
-    wrong = EtcdClient(Etcd((store.url,), None, "root", lambda: "hunter2"))
-    with pytest.raises(EtcdFailed) as failed:
-        await wrong.read("/t/", 2.0)
-    assert "authentication failed" in str(failed.value)
-    assert "hunter2" not in str(failed.value)
-    await wrong.close()
-
-
-async def test_a_certificate_of_somebody_else_is_not_believed_and_one_that_is_wanted_is_shown(
-    tmp_path,
-):
-    authority = issue("the store's authority")
-    stranger = written(tmp_path, "stranger", issue("a stranger"))
-    ours = written(tmp_path, "authority", authority)
-    chain = written(tmp_path, "store.example", issue("store.example", authority))
-    expired = written(tmp_path, "expired", issue("store.example", authority, days_left=-1))
-
-    def seen_with(root: Path, shown: Path | None = chain) -> ssl.SSLContext:
-        context = verifying(root)
-        if shown is not None:
-            context.load_cert_chain(shown)
-        return context
-
-    async def refused(url: str, context: ssl.SSLContext) -> str:
-        client = EtcdClient(Etcd((url,), context))
-        try:
-            with pytest.raises(EtcdFailed) as failed:
-                await client.read("/t/", 3.0)
-            return str(failed.value)
-        finally:
-            await client.close()
-
-    async def told(url: str, context: ssl.SSLContext, word: str) -> None:
-        """Once it listens at all: etcd takes connections before it answers them."""
-        last = ""
-        try:
-            async with asyncio.timeout(15):
-                while word not in last:
-                    last = await refused(url, context)
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            pytest.fail(f"not within 15 s: {word!r}; last: {last}")
-
-    def begin(certificate: Path, below: str) -> Store:
-        (tmp_path / below).mkdir()
-        return Store(
-            tmp_path / below, "--cert-file", str(certificate), "--key-file", str(certificate),
-            "--trusted-ca-file", str(ours.with_suffix(".crt")), "--client-cert-auth",
-            scheme="https",
-        )  # fmt: skip
-
-    store, late = begin(chain, "good"), begin(expired, "late")
-    try:
-        known = EtcdClient(Etcd((store.url,), seen_with(ours)))
-        await until_answered(known)
-        await known.close()
-        await told(store.url, seen_with(stranger), "certificate")
-        await told(late.url, seen_with(ours), "certificate")
-        elsewhere = store.url.replace("127.0.0.1", "localhost")
-        await told(elsewhere, seen_with(ours), "certificate")
-        await refused(store.url, seen_with(ours, None))  # etcd wants to see one
-        await refused(store.url.replace("https", "http"), seen_with(ours))
-    finally:
-        store.end()
-        late.end()
-
-
-async def until_answered(client):
-    async with asyncio.timeout(15):
-        while True:
-            try:
-                await client.read("/t/", 2.0)
-            except EtcdFailed:
-                await asyncio.sleep(0.1)
-            else:
-                return

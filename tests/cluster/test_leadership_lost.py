@@ -27,6 +27,7 @@ from tests.cluster.servers import monotonic
 from tests.cluster.worlds import world_of
 
 EPOCH, OWNER = Epoch(7), "test.9"
+PATIENCE_S = 20.0
 
 
 class Leadership:
@@ -92,16 +93,16 @@ async def test_a_promotion_that_was_held_up_on_its_way_expires_by_the_servers_ow
     primary, standby = pair_of_servers
     world = replace(world_of(primary, standby), owner=OWNER)
     promote = await promotion(primary, standby, world)
-    _, session = await connect(world.nodes[promote.candidate].address, monotonic, 2.0)
+    _, session = await connect(world.nodes[promote.candidate].address, monotonic, PATIENCE_S)
     assert session is not None
     asked = (world.memory.system_identifier, str(Lsn(1)), "failoverd_frozen_7_9")
-    expires = await session.row(EXPIRES, timeout_s=2.0)
-    late = await session.row(GUARDED, *asked, expires.row["at"] - 2.5, timeout_s=2.0)
+    expires = await session.row(EXPIRES, timeout_s=PATIENCE_S)
+    late = await session.row(GUARDED, *asked, expires.row["at"] - 2.5, timeout_s=PATIENCE_S)
     assert (late.row["in_recovery"], late.row["asked"], late.row["late"]) == (True, None, True)
     earlier = (*asked[:2], "failoverd_frozen_7_8")  # whoever led before
-    refused = await session.row(GUARDED, *earlier, expires.row["at"] + 60, timeout_s=2.0)
+    refused = await session.row(GUARDED, *earlier, expires.row["at"] + 60, timeout_s=PATIENCE_S)
     assert refused.row["asked"] is None
     assert postgres.sql(standby, "select pg_is_in_recovery();") == "t"
-    done = await session.row(GUARDED, *asked, expires.row["at"] + 60, timeout_s=2.0)
+    done = await session.row(GUARDED, *asked, expires.row["at"] + 60, timeout_s=PATIENCE_S)
     assert done.row["asked"] is not None
     await session.close()

@@ -46,7 +46,7 @@ def dying(grounds):
             postgres.sql(them[name], "alter system set max_standby_streaming_delay = -1;")
             postgres.sql(them[name], "select pg_reload_conf();")
             sessions[name] = reads_for_long(them[name], role)
-            ends.callback(sessions[name].wait, 10)
+            ends.callback(sessions[name].wait, 30)
             ends.callback(sessions[name].kill)
         conflicts(pg1, [them[name] for name in READERS])
         postgres.sql(them[PAUSED], "select pg_wal_replay_pause();")
@@ -116,7 +116,7 @@ async def promoted(them, name):
 async def test_a_reader_that_holds_replay_up_is_terminated_and_named(dying, name):
     them, sessions = dying
     done = await promoted(them, name)
-    assert sessions[name].wait(10) != 0
+    assert sessions[name].wait(30) != 0
     told = " ".join(f"{run.command} {run.output}" for run in done.evidence.runs)
     assert f"({READERS[name]}, psql, for" in told
 

@@ -124,8 +124,7 @@ def follows(primary, standby, slot=""):
     servers.wait_until(
         lambda: postgres.sql(standby, streams) == f"streaming 2 {slot}", f"{standby.name} to stream"
     )
-    sends = "select application_name from pg_stat_replication where state = 'streaming';"
-    assert standby.name in postgres.sql(primary, sends).split()
+    postgres.wait_until_streaming(primary, standby)
 
 
 async def test_a_frozen_standby_streams_from_the_new_primary_by_its_own_slot_and_name(left):

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 import yaml
 
-from failoverd.demo import pair as pairs
-from failoverd.demo import postgres, unprivileged, watched
-from failoverd.demo.configuration import write_configuration
+from failoverd.demo import postgres, watched
 from failoverd.demo.postgres import free_ports, wait_for
 from failoverd.demo.watched import CLUSTER
+from tests.cluster.demo_pair import demo_daemon
+from tests.waiting import wait_until
 
 HELD = "failoverd_probe_duration_seconds_count"
 
@@ -88,8 +84,8 @@ class Running:
         return done
 
     def known(self):
-        body = json.loads(self.daemon.get("/api/v1/clusters"))
-        return {one["cluster"]: one for one in body["clusters"]}
+        body = wait_until(lambda: self.daemon.get("/api/v1/clusters"), 30, "it answers")
+        return {one["cluster"]: one for one in json.loads(body)["clusters"]}
 
     def of_metrics(self):
         """The clusters that any series is of."""
@@ -120,19 +116,8 @@ class Running:
 
 @pytest.fixture
 def running():
-    with contextlib.ExitStack() as stack:
-        place = Path(tempfile.mkdtemp(prefix="failoverd-", dir="/tmp"))
-        stack.callback(shutil.rmtree, place, ignore_errors=True)
-        become = unprivileged.namespace_prefix() if unprivileged.needed() else ()
-        assert become is not None, "run the tests as a user that is not root"
-        pair = pairs.bring_up(place, postgres.find(), become, lambda _: None)
-        stack.callback(pairs.take_down, pair)
-        (port,) = free_ports(1)
-        daemon = watched.start(write_configuration(place, pair, port), port, place / "daemon.log")
-        stack.callback(daemon.stop)
-        wait_for(daemon.ready, f"it is ready: {(place / 'daemon.log').read_text()}")
-        wait_for(lambda: not daemon.status()["outlook"]["obstacles"], "a failover would work")
-        yield Running(pair, daemon, place / "config.yaml")
+    with demo_daemon() as (daemon, pair, config):
+        yield Running(pair, daemon, config)
 
 
 def test_clusters_come_and_go_and_change_while_the_others_are_left_alone(running):
@@ -195,8 +180,8 @@ def while_another_fails_over(running):
         assert running.known()[CLUSTER]["state"] == "promoting"
     finally:
         os.kill(replays, signal.SIGCONT)
-    wait_for(lambda: running.known()[CLUSTER]["timeline"] == 2, "it is promoted")
-    wait_for(lambda: running.known()[CLUSTER]["state"] == "watching", "it is done")
+    wait_for(lambda: running.known()[CLUSTER]["timeline"] == 2, "it is promoted", timeout_s=60)
+    wait_for(lambda: running.known()[CLUSTER]["state"] == "watching", "it is done", timeout_s=60)
     assert running.reload(**{CLUSTER: None}).returncode == 0
     assert set(running.known()) == {"third"}
     assert "nobody sees to it any more: pg1 (quarantined)" in running.log

@@ -19,6 +19,7 @@ from failoverd.core.model import NodeName, Outcome
 from failoverd.demo import postgres
 from failoverd.transport.ssh import SshAddress, SshHost
 from tests.cluster import servers
+from tests.waiting import until
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 HANG = "#!/bin/sh\necho $$ >{file}\nexec sleep 600\n"
@@ -157,18 +158,11 @@ async def connect():
             return made
 
         yield host
-    await settled(lambda: other_tasks() <= before)
+    await until(lambda: other_tasks() <= before, "what asyncio closes in its next rounds is closed")
 
 
 def other_tasks():
     return asyncio.all_tasks() - {asyncio.current_task()}
-
-
-async def settled(condition) -> None:
-    """Until what asyncio closes in its next rounds is closed."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
 
 
 def open_descriptors() -> int:
@@ -202,7 +196,8 @@ async def test_a_host_answers_over_one_warm_connection(sshd, keys, connect, prim
     answers = await asyncio.gather(*(asked.call("status") for _ in range(8)))
     assert all(answer.done for answer in answers)
     assert answers[0].field("directory_identity")
-    assert len([pid for pid in sshd.sessions() if parent_is(pid, sshd.process.pid)]) == 1
+    # Whoever looked whether it listens is about to be gone.
+    servers.wait_until(lambda: len(connections(sshd)) == 1, "one connection")
     stopped = await asked.act("stop", mode="immediate")
     assert stopped.done
     assert postgres.processes(primary) == ()
@@ -211,8 +206,11 @@ async def test_a_host_answers_over_one_warm_connection(sshd, keys, connect, prim
     assert postgres.postmaster_pid(primary)
 
 
-def parent_is(pid: int, parent: int) -> bool:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1]) == parent
+def connections(sshd: Sshd) -> list[int]:
+    """The processes that its listener has begun."""
+    listener = sshd.process.pid
+    children = Path(f"/proc/{listener}/task/{listener}/children").read_text().split()
+    return [int(pid) for pid in children if name_of(int(pid)).startswith("sshd")]
 
 
 @needs_sshd
@@ -295,7 +293,7 @@ async def test_a_host_that_hangs_times_out_and_is_asked_anew_when_it_is_back(ssh
     sshd.signal(signal.SIGSTOP)
     warm = await host.call("reach", REACH, timeout_s=0.5)
     assert (warm.outcome, warm.exit_status) == (Outcome.TIMED_OUT, None)
-    assert 0.4 < warm.run.duration_s < 1.5
+    assert 0.4 < warm.run.duration_s < 5
     # The listener still lives, so that a fresh connection gets through where the warm one hung.
     fresh = await host.call("reach", REACH, timeout_s=10)
     assert fresh.outcome is Outcome.OK
@@ -314,7 +312,7 @@ async def test_a_call_that_times_out_does_not_cut_off_the_others(sshd, keys, con
     long = asyncio.create_task(host.call("status", arguments, timeout_s=20))
     pid = await asyncio.to_thread(pid_in, keys.directory / "pid")
     (keys.directory / "pid").unlink()
-    short = await host.call("status", arguments, timeout_s=1)
+    short = await host.call("status", arguments, timeout_s=5)
     assert short.outcome is Outcome.TIMED_OUT
     os.kill(pid, signal.SIGKILL)
     answer = await long
@@ -327,9 +325,9 @@ async def test_a_port_that_accepts_and_says_nothing_times_out(keys, connect):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         host = connect(replace(keys.address(silent.getsockname()[1]), connect_timeout_s=0.3))
-        answer = await host.call("reach", REACH, timeout_s=5)
+        answer = await host.call("reach", REACH, timeout_s=60)
         assert answer.outcome is Outcome.TIMED_OUT
-        assert answer.run.duration_s < 2
+        assert answer.run.duration_s < 30
 
 
 async def test_a_login_slower_than_one_look_is_there_for_the_next(keys, connect):
@@ -358,7 +356,7 @@ async def test_a_login_slower_than_one_look_is_there_for_the_next(keys, connect)
         first = await host.call("reach", REACH, timeout_s=0.2)
         assert first.outcome is Outcome.TIMED_OUT
         release.set()
-        second = await host.call("reach", REACH, timeout_s=5)
+        second = await host.call("reach", REACH, timeout_s=20)
         # It logged in, and what came back was not our program's answer.
         assert (second.outcome, second.exit_status) == (Outcome.LOST, 0)
 
@@ -378,8 +376,12 @@ async def test_fifty_failures_leave_nothing_behind(keys, connect):
             assert refused.outcome is Outcome.REFUSED
             lost = await other.call("reach", REACH, timeout_s=5)
             assert lost.outcome is Outcome.LOST
-        await settled(lambda: len(asyncio.all_tasks()) <= tasks)
-        await settled(lambda: open_descriptors() <= descriptors)
+        await nothing_is_left_of_more_than(tasks, descriptors)
+
+
+async def nothing_is_left_of_more_than(tasks: int, descriptors: int) -> None:
+    await until(lambda: len(asyncio.all_tasks()) <= tasks, "every task has ended")
+    await until(lambda: open_descriptors() <= descriptors, "every descriptor is closed")
 
 
 @needs_sshd
@@ -390,8 +392,7 @@ async def test_refusals_of_a_real_host_leave_nothing_behind(sshd, keys, connect)
     for _ in range(10):
         answer = await host.call("reach", REACH, timeout_s=10)
         assert answer.outcome is Outcome.MISCONFIGURED
-    await settled(lambda: len(asyncio.all_tasks()) <= tasks)
-    await settled(lambda: open_descriptors() <= descriptors)
+    await nothing_is_left_of_more_than(tasks, descriptors)
 
 
 @needs_sshd

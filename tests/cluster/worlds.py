@@ -27,4 +27,4 @@ def world_of(*all_of_them: Server, role: str = postgres.SUPERUSER) -> World:
         system_identifier=SystemIdentifier(system),
         timeline=Timeline(1),
     )
-    return World(nodes, memory, ClusterView({}), StepLimits(), monotonic, monotonic, 2.0)
+    return World(nodes, memory, ClusterView({}), StepLimits(), monotonic, monotonic, 10.0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 
-from tests.lab.host import Host, signal_all
+from tests.lab.host import Host, signal_all, wait_until_listening
 from tests.lab.lab import Lab
-from tests.lab.machine import wait_until
 from tests.lab.server import PORT
+from tests.waiting import wait_until
 
 ADDRESS = "192.0.2.51"
 API_PORT = 9999
@@ -46,11 +46,11 @@ class Balancer(Host):
 
     def start(self) -> None:
         self.run(["haproxy", "-D", "-f", "/etc/haproxy.cfg"])
-        wait_until(lambda: self.processes("haproxy"), 5, "HAProxy runs")
+        wait_until_listening(self, API_PORT)
 
     def kill(self) -> None:
         signal_all(self, "haproxy", signal.SIGKILL)
-        wait_until(lambda: not self.processes("haproxy"), 5, "HAProxy is gone")
+        wait_until(lambda: not self.processes("haproxy"), 20, "HAProxy is gone")
 
 
 def target(**more: object) -> dict[str, object]:

@@ -13,8 +13,9 @@ from typing import Any
 
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.lab.machine import ENVIRONMENT, wait_until
+from tests.lab.machine import ENVIRONMENT
 from tests.lab.server import DatabaseHost
+from tests.waiting import wait_until
 
 USER, PASSWORD = "admin", "its-own-word"
 PORT = 623

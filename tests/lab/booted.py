@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from tests.lab.host import Host
-from tests.lab.machine import ENVIRONMENT, run, wait_until
+from tests.lab.machine import ENVIRONMENT, run
 from tests.lab.network import Network
+from tests.waiting import wait_until
 
 CGROUPS = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
 TARGET = """\

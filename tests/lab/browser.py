@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.lab.host import Host
-from tests.lab.machine import ENVIRONMENT, wait_until
+from tests.lab.machine import ENVIRONMENT
+from tests.waiting import wait_until
 
 PORT = 9515
 FORWARD = """

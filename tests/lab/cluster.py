@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,22 @@ class Watched:
         self.daemon = self.lab.monitor.start_daemon()
         return self.daemon
 
+    def wait_for_step(self, step: str) -> None:
+        """The failover is at that step, as the daemon's log says at once."""
+        self.lab.monitor.wait_until(
+            lambda: f'"state": "{step}"' in self.daemon.log_text,
+            30,
+            f"it is {step}",
+            interval_s=0.001,
+        )
+
+    def stop_daemon_at(self, step: str, *, before: str) -> None:
+        """The daemon stands still at that step or right after it, and `before` was not reached."""
+        self.wait_for_step(step)
+        self.daemon.signal(signal.SIGSTOP)
+        since = self.daemon.log_text.rpartition('"fencing"')[2]
+        assert f'"state": "{before}"' not in since, f"not within {step}: it was {before} too soon"
+
 
 def would_work(lab: Lab) -> bool:
     """A failover would work right now: nothing is in its way but cooldown or mode."""
@@ -61,6 +78,12 @@ def would_work(lab: Lab) -> bool:
         return False
     by_choice = ("cooldown", "mode is")
     return all(obstacle.startswith(by_choice) for obstacle in outlook["obstacles"])
+
+
+def wait_until_it_would_work(lab: Lab) -> None:
+    """The daemon has started, and has seen all that a failover needs."""
+    lab.monitor.wait_ready()
+    lab.monitor.wait_until(lambda: would_work(lab), 60, "a failover would work")
 
 
 def watched(
@@ -82,8 +105,7 @@ def watched(
         prepare(lab)
     lab.monitor.write_config(lab.servers, **sections)
     daemon = lab.monitor.start_daemon()
-    lab.monitor.wait_ready(20)
-    lab.monitor.wait_until(lambda: would_work(lab), 15, "a failover would work")
+    wait_until_it_would_work(lab)
     ledger = lab.app.start_ledger([pg1, pg2], rate=rate)
-    ledger.wait_for(600 if rate is None else 5, 30)
+    ledger.wait_for(600 if rate is None else 5, 60)
     return Watched(lab, pg1, pg2, daemon, ledger)

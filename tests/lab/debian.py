@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tests.lab.machine import BIN_DIR, wait_until
+from tests.lab.machine import BIN_DIR
 from tests.lab.server import DATA_DIR, DatabaseHost
 from tests.lab.systemd_host import SystemdHost
+from tests.waiting import wait_until
 
 CLUSTER = "15/main"
 ETC = f"/etc/postgresql/{CLUSTER}"

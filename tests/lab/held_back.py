@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from failoverd.core.lsn import Lsn
 from tests.lab.lab import Lab
-from tests.lab.machine import wait_until
 from tests.lab.server import DATA_DIR, DatabaseHost
+from tests.waiting import wait_until
 
 
 def hold_back(primary: DatabaseHost, *standbys: DatabaseHost) -> None:

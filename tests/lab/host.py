@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.lab.machine import ENVIRONMENT, Argument, run, wait_until
+from tests.lab.machine import ENVIRONMENT, Argument, run
+from tests.waiting import wait_until
 
 MACHINE = Path("/")
 HOST_INIT = Path(__file__).with_name("host_init.py")
@@ -178,10 +179,12 @@ class Host:
     def _inner_pid(self, outer_pid: int) -> int:
         if outer_pid == self.init_pid:
             return 1
-        if outer_pid and self._is_ours(outer_pid, 0):
-            for line in Path(f"/proc/{outer_pid}/status").read_text().splitlines():
-                if line.startswith("NSpid:"):
-                    return int(line.split()[-1])
+        # A parent that has just ended has left its child to another; that child still lives.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if outer_pid and self._is_ours(outer_pid, 0):
+                for line in Path(f"/proc/{outer_pid}/status").read_text().splitlines():
+                    if line.startswith("NSpid:"):
+                        return int(line.split()[-1])
         return 0
 
     def stop(self) -> None:
@@ -247,4 +250,15 @@ def wait_for_processes(host: Host, name: str, states: str, timeout_s: float) -> 
         timeout_s,
         f"processes {name} of {host.name} in state {states!r}",
         evidence=lambda: "\n".join(map(str, host.processes(name))),
+    )
+
+
+def wait_until_listening(host: Host, port: int) -> None:
+    """On that TCP port, of whatever address."""
+    listens = ["ss", "--tcp", "--listening", "--numeric", "--no-header", f"sport = :{port}"]
+    wait_until(
+        lambda: host.run_in_network(listens) != "",
+        30,
+        f"{host.name} listens on port {port}",
+        evidence=lambda: "\n".join(map(str, host.processes())),
     )

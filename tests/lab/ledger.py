@@ -13,7 +13,6 @@ from pathlib import Path
 from tests.lab import python_tree
 from tests.lab.application import Settings
 from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host
-from tests.lab.machine import wait_until
 from tests.lab.server import (
     APPLICATION_PASSWORD,
     APPLICATION_ROLE,
@@ -22,6 +21,7 @@ from tests.lab.server import (
     DatabaseHost,
     tail,
 )
+from tests.waiting import wait_until
 
 APPLICATION = Path(__file__).with_name("application.py")
 HOME = "/var/lib/application"
@@ -84,7 +84,7 @@ class Ledger:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(settings)).encode() + b"\n")
         self._process.stdin.flush()
-        self.wait_for(1, 15)
+        self.wait_for(1, 60)
 
     @property
     def count(self) -> int:

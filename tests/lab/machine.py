@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+
+from tests.waiting import in_vain
 
 BIN_DIR = "/usr/lib/postgresql/15/bin"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -16,7 +16,6 @@ ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
 TOOLS = ("ip", "nft", "nsenter", "setpriv", "sshd", "ssh-keygen", "strace", "unshare")
 
 Argument = str | os.PathLike[str]
-Found = TypeVar("Found")
 
 
 class LabUnavailableError(Exception):
@@ -48,17 +47,21 @@ def run(
     env: Mapping[str, str] = ENVIRONMENT,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end. A failure that is not expected shows what the program said."""
-    done = subprocess.run(
-        [os.fspath(word) for word in argv],
-        input=input,
-        stdin=subprocess.DEVNULL if input is None else None,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout_s,
-        env=dict(env),
-        cwd="/",
-    )
+    words = [os.fspath(word) for word in argv]
+    try:
+        done = subprocess.run(
+            words,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+            env=dict(env),
+            cwd="/",
+        )
+    except subprocess.TimeoutExpired as late:
+        raise in_vain(timeout_s, f"the end of {' '.join(words)}", said_of(late)) from None
     if check and done.returncode != 0:
         raise AssertionError(
             f"{' '.join(done.args)}: exit status {done.returncode}\n{done.stdout}{done.stderr}"
@@ -66,20 +69,7 @@ def run(
     return done
 
 
-def wait_until(
-    predicate: Callable[[], Found],
-    timeout_s: float,
-    what: str,
-    *,
-    evidence: Callable[[], str] = str,
-    interval_s: float = 0.02,
-) -> Found:
-    """The first true answer of `predicate`; AssertionError with `evidence()` when there is none."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = predicate()
-        if found:
-            return found
-        if time.monotonic() >= deadline:
-            raise AssertionError(f"not within {timeout_s:g} s: {what}\n{evidence()}".rstrip())
-        time.sleep(interval_s)
+def said_of(late: subprocess.TimeoutExpired) -> str:
+    """What the program had printed by then. Source: its output is bytes, whatever was asked for."""
+    parts = (late.stdout, late.stderr)
+    return "".join(part.decode(errors="replace") for part in parts if isinstance(part, bytes))

@@ -15,8 +15,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.lab import python_tree
-from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host
-from tests.lab.machine import ENVIRONMENT, run, wait_until
+from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host, wait_for_processes
+from tests.lab.machine import ENVIRONMENT, run
 from tests.lab.server import (
     DATA_DIR,
     MONITOR_PASSWORD,
@@ -27,6 +27,7 @@ from tests.lab.server import (
     DatabaseHost,
     tail,
 )
+from tests.waiting import NotYetError, in_vain, wait_until
 
 CLUSTER = "main"
 CONFIG = "/etc/failoverd/config.yaml"
@@ -40,6 +41,13 @@ RECORD_PID = 'echo $$ >/run/failoverd/daemon.pid; exec "$@"'
 Found = TypeVar("Found")
 
 
+class Unanswered(dict[str, Any]):
+    """Where a document was asked for and the daemon did not answer: nothing is known."""
+
+    def __missing__(self, key: str) -> Any:
+        raise NotYetError(f"the daemon does not answer: its {key!r} is not known")
+
+
 class Daemon:
     """One process of `failoverd run`, and its log."""
 
@@ -50,7 +58,7 @@ class Daemon:
         pid_file = host.directory / "run" / "daemon.pid"
         wait_until(
             lambda: pid_file.exists() and pid_file.read_text().endswith("\n"),
-            10,
+            30,
             "failoverd is started",
             evidence=self.tail,
         )
@@ -74,6 +82,8 @@ class Daemon:
         found = [process for process in self._host.processes() if process.pid == self.pid]
         assert found, f"failoverd has ended ({self.exit_status})\n{self.tail()}"
         os.kill(found[0].outer_pid, number)
+        if number is signal.SIGSTOP:
+            wait_for_processes(self._host, found[0].name, "TZ", 20)
         if number is signal.SIGCONT:
             # nsenter stops itself when the program that it waits for is stopped.
             self._process.send_signal(number)
@@ -83,9 +93,7 @@ class Daemon:
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(
-                f"failoverd still runs after {timeout_s:g} s\n{self.tail()}"
-            ) from None
+            raise in_vain(timeout_s, "failoverd has ended", self.tail()) from None
 
     def stop(self, timeout_s: float = 30) -> int:
         """SIGTERM; the exit status."""
@@ -212,7 +220,7 @@ class Monitor(Host):
         return daemon
 
     def failoverd(
-        self, *words: str, check: bool = True, timeout_s: float = 30, config: str = CONFIG
+        self, *words: str, check: bool = True, timeout_s: float = 60, config: str = CONFIG
     ) -> subprocess.CompletedProcess[str]:
         """The command line, as the same user as the daemon."""
         environment = {**python_tree.ENVIRONMENT, "FAILOVERD_CONFIG": config}
@@ -234,7 +242,7 @@ class Monitor(Host):
         fetcher = self._fetcher
         if fetcher is None or fetcher.poll() is not None:
             command = ["nsenter", "--target", str(self.init_pid), "--net", "--", sys.executable]
-            command += ["-I", "-S", str(self._fetch), LISTEN_ADDRESS, str(LISTEN_PORT), "5"]
+            command += ["-I", "-S", str(self._fetch), LISTEN_ADDRESS, str(LISTEN_PORT), "10"]
             fetcher = self._fetcher = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                 env=dict(ENVIRONMENT),
@@ -254,20 +262,23 @@ class Monitor(Host):
 
     def get(self, path: str) -> Any:
         """The JSON document at `path`."""
+        return json.loads(self._found(path))
+
+    def _found(self, path: str) -> str:
         status, body = self.fetch(path)
+        if status == 0:
+            raise NotYetError(f"GET {path}: {body}\n{self.evidence()}")
         assert status == 200, f"GET {path}: {status} {body}\n{self.evidence()}"
-        return json.loads(body)
+        return body
 
     def status(self, cluster: str = CLUSTER) -> dict[str, Any]:
         """The cluster's status document; empty while the daemon does not answer."""
         status, body = self.fetch(f"/api/v1/clusters/{cluster}")
-        document = json.loads(body) if status == 200 else {}
-        return document if isinstance(document, dict) else {}
+        document = json.loads(body) if status == 200 else None
+        return document if isinstance(document, dict) else Unanswered()
 
     def metrics(self) -> str:
-        status, body = self.fetch("/metrics")
-        assert status == 200, f"GET /metrics: {status} {body}\n{self.evidence()}"
-        return body
+        return self._found("/metrics")
 
     def metric(self, name: str, **labels: str) -> float | None:
         """The value of the sample that has that name and (at least) those labels; None: none."""
@@ -290,7 +301,7 @@ class Monitor(Host):
         """The first true answer; else a failure that shows the status and the daemon's log."""
         return wait_until(predicate, timeout_s, what, evidence=self.evidence, interval_s=interval_s)
 
-    def wait_ready(self, timeout_s: float = 15) -> None:
+    def wait_ready(self, timeout_s: float = 60) -> None:
         """Until `/readyz` says so."""
 
         def ready() -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.lab import python_tree
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.lab.machine import PATH, wait_until
+from tests.lab.machine import PATH
 from tests.lab.network import NETWORK
 from tests.lab.server import (
     APPLICATION_ROLE,
@@ -21,6 +21,7 @@ from tests.lab.server import (
     DatabaseHost,
     tail,
 )
+from tests.waiting import wait_until
 
 DEBIANS_HBA = f"""
 local all all peer

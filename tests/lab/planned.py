@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.lab.cluster import Watched, would_work
+from tests.lab.cluster import Watched, wait_until_it_would_work
 from tests.lab.lab import Lab
 from tests.lab.server import REPLICATION_PASSWORD, REPLICATION_ROLE, DatabaseHost
 
@@ -29,8 +29,7 @@ def planned(
     settings = {"replication": REPLICATION, "rejoin_delay": "0s", **sections}
     lab.monitor.write_config(lab.servers, **settings)
     daemon = lab.monitor.start_daemon()
-    lab.monitor.wait_ready(20)
-    lab.monitor.wait_until(lambda: would_work(lab), 15, "a failover would work")
+    wait_until_it_would_work(lab)
     ledger = lab.app.start_ledger(list(servers), rate=rate)
     ledger.wait_for(50, 30)
     return Watched(lab, servers[0], servers[1], daemon, ledger)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from tests.lab.host import Host, signal_all
+from tests.lab.host import Host, signal_all, wait_until_listening
 from tests.lab.lab import Lab
-from tests.lab.machine import run, wait_until
+from tests.lab.machine import run
 from tests.lab.server import (
     APPLICATION_PASSWORD,
     APPLICATION_ROLE,
@@ -16,6 +16,7 @@ from tests.lab.server import (
     SSHD,
     give_to_postgres,
 )
+from tests.waiting import wait_until
 
 ADDRESS = "192.0.2.61"
 DIRECTORY = "/etc/pooler"
@@ -67,6 +68,7 @@ class Pooler(Host):
         for path in (authorized.parent, authorized):
             give_to_postgres(path)
         self.run(["/usr/sbin/sshd", "-E", "/var/log/sshd.log"])
+        wait_until_listening(self, 22)
         lab.monitor.trust(self)  # type: ignore[arg-type]
 
     @property
@@ -76,11 +78,11 @@ class Pooler(Host):
 
     def start(self) -> None:
         self.run(["/usr/sbin/pgbouncer", "-q", "-d", f"{DIRECTORY}/settings"], user="postgres")
-        wait_until(lambda: self.processes("pgbouncer"), 5, "PgBouncer runs")
+        wait_until_listening(self, PORT)
 
     def kill(self) -> None:
         signal_all(self, "pgbouncer", signal.SIGKILL)
-        wait_until(lambda: not self.processes("pgbouncer"), 5, "PgBouncer is gone")
+        wait_until(lambda: not self.processes("pgbouncer"), 20, "PgBouncer is gone")
         (self.folder / "pid").unlink(missing_ok=True)
 
     def console(self, command: str) -> str:

@@ -13,9 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from failoverd.config.grants import OLDEST_MAJOR, grants
-from tests.lab.host import MACHINE, Host, Process, signal_all, wait_for_processes
-from tests.lab.machine import BIN_DIR, run, wait_until
+from tests.lab.host import (
+    MACHINE,
+    Host,
+    Process,
+    signal_all,
+    wait_for_processes,
+    wait_until_listening,
+)
+from tests.lab.machine import BIN_DIR, run
 from tests.lab.network import NETWORK
+from tests.waiting import NotYetError, wait_until
 
 PORT = 5432
 HOME = "/var/lib/postgresql"
@@ -28,6 +36,9 @@ MONITOR_ROLE, MONITOR_PASSWORD = "failoverd", "the monitor's word"
 REPLICATION_ROLE, REPLICATION_PASSWORD = "replicator", "the replicator's word"
 APPLICATION_ROLE, APPLICATION_PASSWORD = "application", "the application's word"
 DATABASE = "postgres"
+
+NO_CONNECTION = 2
+"""Of psql: there is no server, or it went away. Source: psql(1), "Exit Status"."""
 
 TEMPLATE_PREFIX = "failoverd-lab-template-"
 """Followed by the number of the process that made it, so that a killed run's is found."""
@@ -160,7 +171,9 @@ class DatabaseHost(Host):
         self.run_sshd()
 
     def run_sshd(self) -> None:
+        """Listening on return: it goes into the background before it does."""
         self.run(["/usr/sbin/sshd", "-E", "/var/log/sshd.log"])
+        wait_until_listening(self, 22)
 
     def let_in(self, user: str, public_key: str) -> None:
         """The owner of `public_key` may log in as `user`, too."""
@@ -269,14 +282,17 @@ class DatabaseHost(Host):
             tails = "\n".join(tail(path) for path in logs)
             raise AssertionError(f"pg_ctl {' '.join(words)} on {self.name} failed:\n{tails}")
 
-    def sql(self, statement: str, *, timeout_s: float = 10) -> str:
+    def sql(self, statement: str, *, timeout_s: float = 30) -> str:
         """What psql prints, unaligned, as the superuser over the local socket."""
         command = [f"{self.bin_dir}/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         command += ["-h", SOCKET_DIR, "-p", str(PORT), DATABASE]
-        done = self.run(command, user="postgres", input=statement, timeout_s=timeout_s)
+        done = self.run(command, user="postgres", input=statement, timeout_s=timeout_s, check=False)
+        if done.returncode == NO_CONNECTION:
+            raise NotYetError(f"{self.name}: {done.stderr}")
+        assert done.returncode == 0, f"{self.name}: {statement}\n{done.stdout}{done.stderr}"
         return done.stdout.rstrip("\n")
 
-    def wait_until_streaming(self, timeout_s: float = 15) -> None:
+    def wait_until_streaming(self, timeout_s: float = 30) -> None:
         wait_until(
             lambda: self.sql("select status from pg_stat_wal_receiver") == "streaming",
             timeout_s,
@@ -284,13 +300,15 @@ class DatabaseHost(Host):
             evidence=lambda: tail(self.data / "log/postgresql.log"),
         )
 
-    def wait_for_sql(self, statement: str, answer: str, timeout_s: float = 10) -> None:
-        wait_until(
-            lambda: self.sql(statement) == answer,
-            timeout_s,
-            f"{statement!r} answers {answer!r} on {self.name}",
-            evidence=lambda: self.sql(statement),
-        )
+    def wait_for_sql(self, statement: str, answer: str, timeout_s: float = 30) -> None:
+        answers = ["nothing yet"]
+
+        def comes() -> bool:
+            answers.append(self.sql(statement))
+            return answers[-1] == answer
+
+        what = f"{statement!r} answers {answer!r} on {self.name}"
+        wait_until(comes, timeout_s, what, evidence=lambda: f"but {answers[-1]!r}")
 
     @property
     def in_recovery(self) -> bool:
@@ -311,10 +329,10 @@ class DatabaseHost(Host):
     @property
     def postmaster(self) -> Process | None:
         """The server's first process, while it lives."""
-        pid_file = self.data / "postmaster.pid"
-        if not pid_file.exists():
+        try:
+            pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (OSError, ValueError):  # none, or one that is being written
             return None
-        pid = int(pid_file.read_text().split("\n", 1)[0])
         alive = (process for process in self.processes("postgres") if process.state != "Z")
         return next((process for process in alive if process.pid == pid), None)
 
@@ -327,7 +345,7 @@ class DatabaseHost(Host):
     def kill9_all(self) -> None:
         """SIGKILL to every process of the server."""
         signal_all(self, "postgres", signal.SIGKILL)
-        wait_until(lambda: not self.processes("postgres"), 5, f"{self.name} has no server left")
+        wait_until(lambda: not self.processes("postgres"), 20, f"{self.name} has no server left")
 
     def sigstop_all(self) -> None:
         """Freeze every process of the server: ports stay open, nobody answers."""
@@ -336,7 +354,7 @@ class DatabaseHost(Host):
             signal_all(self, "postgres", signal.SIGSTOP)
             return {process.state for process in self.processes("postgres")} <= {"T", "Z"}
 
-        wait_until(stopped, 5, f"the server of {self.name} is frozen")
+        wait_until(stopped, 20, f"the server of {self.name} is frozen")
 
     def sigstop_postmaster(self) -> None:
         """Freeze the postmaster alone: no new connection, while running sessions go on."""
@@ -344,9 +362,15 @@ class DatabaseHost(Host):
         assert postmaster is not None, f"no postmaster runs on {self.name}"
         os.kill(postmaster.outer_pid, signal.SIGSTOP)
 
+    def sigstop_replay(self) -> None:
+        """Freeze the process that replays: who is asked to promote does not get to it."""
+        pid = int(self.sql("select pid from pg_stat_activity where backend_type = 'startup'"))
+        (replays,) = [one for one in self.processes("postgres") if one.pid == pid]
+        os.kill(replays.outer_pid, signal.SIGSTOP)
+
     def sigcont_all(self) -> None:
         signal_all(self, "postgres", signal.SIGCONT)
-        wait_for_processes(self, "postgres", "RSDIZ", 5)
+        wait_for_processes(self, "postgres", "RSDIZ", 20)
 
 
 def tail(path: Path, lines: int = 30) -> str:

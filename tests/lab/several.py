@@ -11,11 +11,11 @@ from typing import Any
 from tests.lab.host import UNPRIVILEGED_ID
 from tests.lab.lab import Lab, make_synchronous
 from tests.lab.ledger import Account, Ledger
-from tests.lab.machine import wait_until
 from tests.lab.monitor import CLUSTER, Daemon, Monitor
 from tests.lab.python_tree import require_python
 from tests.lab.server import DatabaseHost
 from tests.lab.store import Member, wait_for_store
+from tests.waiting import wait_until
 
 LEASE_S = 5
 TAKEN_OVER_S = 25
@@ -87,7 +87,7 @@ class Several:
 
     def until(self, daemon: Daemon, step: str) -> None:
         """The failover is at that step, as the daemon's log says at once."""
-        self.wait(lambda: f'"state": "{step}"' in daemon.log_text, 20, f"it is {step}", 0.001)
+        self.wait(lambda: f'"state": "{step}"' in daemon.log_text, 30, f"it is {step}", 0.001)
 
     def crash_and_wait_until(self, leader: Monitor, step: str) -> Daemon:
         """The daemon that leads, at that step of the failover."""
@@ -100,15 +100,14 @@ class Several:
         """Its process stands still, at that step or right after it."""
         daemon = self.crash_and_wait_until(leader, step)
         daemon.signal(signal.SIGSTOP)
-        over = '"state": "watching"' in daemon.log_text.rpartition('"fencing"')[2]
-        assert not over, "the failover was over before the daemon could be stopped"
+        is_not_over(daemon)
         return daemon
 
     def cut_from_etcd(self, monitor: Monitor) -> None:
         """It hears of that, and leads no more."""
         for member in self.members:
             self.lab.part(monitor, member)
-        self.wait(lambda: not self.leads(monitor), LEASE_S + 5, "it has stopped by itself")
+        self.wait(lambda: not self.leads(monitor), LEASE_S + 15, "it has stopped by itself")
 
     def next_leader_fails_over(self, after: Monitor) -> Monitor:
         """Another one leads, and finishes."""
@@ -149,6 +148,12 @@ class Several:
         return "\n".join(f"--- {one.name}\n{one.evidence()}" for one in self.monitors)
 
 
+def is_not_over(daemon: Daemon) -> None:
+    """What was to befall it in the middle of the failover has."""
+    over = '"state": "watching"' in daemon.log_text.rpartition('"fencing"')[2]
+    assert not over, "not within the failover: it was over before the daemon could be stopped"
+
+
 def several(
     lab: Lab,
     *,
@@ -173,7 +178,7 @@ def several(
         shared = {"leadership": leadership_of(one, members)}
         one.write_config(servers, daemon=shared, more=more, **sections)
         one.start_daemon()
-        one.wait_ready(30)
+        one.wait_ready()
     ledger = lab.app.start_ledger(servers, rate=50)
     ledger.wait_for(20, 30)
     made = Several(lab, servers, monitors, members, ledger)

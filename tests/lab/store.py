@@ -8,8 +8,14 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host, signal_all
-from tests.lab.machine import wait_until
+from tests.lab.host import (
+    UNPRIVILEGED,
+    UNPRIVILEGED_ID,
+    Host,
+    signal_all,
+    wait_for_processes,
+)
+from tests.waiting import wait_until
 
 CLIENT_PORT, PEER_PORT = 2379, 2380
 DATA = "/var/lib/etcd"
@@ -58,7 +64,9 @@ class Member(Host):
             self._member.wait(10)
 
     def pause(self) -> None:
+        """It stands still on return."""
         signal_all(self, "etcd", signal.SIGSTOP)
+        wait_for_processes(self, "etcd", "TZ", 20)
 
     def wake(self) -> None:
         signal_all(self, "etcd", signal.SIGCONT)

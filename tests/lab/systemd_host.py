@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tests.lab.booted import BootedHost
-from tests.lab.machine import BIN_DIR, wait_until
+from tests.lab.machine import BIN_DIR
 from tests.lab.python_tree import CHECKOUT
 from tests.lab.server import DATA_DIR, START_LOG, DatabaseHost
+from tests.waiting import wait_until
 
 UNIT = "postgresql-lab"
 SSHD = """\

@@ -7,10 +7,10 @@ import signal
 import pytest
 
 from tests.lab.cluster import watched
-from tests.lab.machine import wait_until
+from tests.lab.dead_man import DeadMan, is_up, uptime_s
 from tests.lab.server import BIN_DIR, DATA_DIR
 from tests.lab.test_agent import LOCAL_WRITER
-from tests.lab.test_dead_man import DeadMan, is_up, uptime_s
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -28,7 +28,7 @@ def armed(lab, **more):
 
 
 def until_armed(w, node="pg1"):
-    w.wait(lambda: is_armed(w, node), 15, "a dead-man is armed")
+    w.wait(lambda: is_armed(w, node), 30, "a dead-man is armed")
 
 
 def is_armed(w, node="pg1"):

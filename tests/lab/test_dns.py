@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.host import UNPRIVILEGED, Host
-from tests.lab.machine import wait_until
+from tests.lab.host import UNPRIVILEGED, Host, wait_until_listening
 from tests.lab.ways import Way, coming_by, wait_for_new_primary, wait_for_timeline, went_on
 
 pytestmark = pytest.mark.lab
@@ -45,7 +44,7 @@ class NameServer(Host):
         self.run(["sh", "-c", "cat >/etc/named.conf"], input=NAMED)
         self.run(["sh", "-c", "cat >/var/cache/named/db.test"], input=ZONE)
         self.run(["named", "-c", "/etc/named.conf"])
-        wait_until(lambda: self.processes("named"), 5, "the name server runs")
+        wait_until_listening(self, PORT)
 
 
 def by_name(lab, *, secret=SECRET, **sections):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.lab.lab import Lab
 from tests.lab.machine import run
 from tests.lab.nobody_left import old_primary_takes_writes_again
 from tests.lab.server import BIN_DIR, DATA_DIR, DatabaseHost
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
@@ -45,7 +48,8 @@ def change_host_key(w: Watched) -> None:
     key.unlink()
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
     w.pg1.run(["pkill", "-x", "sshd"])
-    w.pg1.run(["/usr/sbin/sshd"])
+    wait_until(lambda: not w.pg1.processes("sshd"), 20, "the port is free for another sshd")
+    w.pg1.run_sshd()
 
 
 def links_to_programs(lab: Lab) -> None:
@@ -57,15 +61,25 @@ def remove_programs(w: Watched) -> None:
     w.pg1.run(["rm", OWN_BIN_DIR])
 
 
+@contextlib.contextmanager
+def at_one_stroke(w: Watched) -> Iterator[None]:
+    """For the daemon, which acts on a crash sooner than the next command is typed."""
+    w.daemon.signal(signal.SIGSTOP)
+    yield
+    w.daemon.signal(signal.SIGCONT)
+
+
 def another_cluster_in_its_place(w: Watched) -> None:
-    w.pg1.kill9_all()
-    w.pg1.run(["mv", DATA_DIR, f"{DATA_DIR}.old"])
-    w.pg1.run([f"{BIN_DIR}/initdb", "--no-sync", "-D", DATA_DIR], user="postgres")
+    with at_one_stroke(w):
+        w.pg1.kill9_all()
+        w.pg1.run(["mv", DATA_DIR, f"{DATA_DIR}.old"])
+        w.pg1.run([f"{BIN_DIR}/initdb", "--no-sync", "-D", DATA_DIR], user="postgres")
 
 
 def its_directory_is_gone(w: Watched) -> None:
-    w.pg1.kill9_all()
-    w.pg1.run(["mv", DATA_DIR, f"{DATA_DIR}.old"])
+    with at_one_stroke(w):
+        w.pg1.kill9_all()
+        w.pg1.run(["mv", DATA_DIR, f"{DATA_DIR}.old"])
 
 
 def data_on_a_small_disk(lab: Lab) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 
 from tests.lab.test_repoint import new_primary, watched_with
@@ -12,16 +9,11 @@ from tests.lab.test_repoint import new_primary, watched_with
 pytestmark = pytest.mark.lab
 
 
-def startup_of(server):
-    pid = int(server.sql("select pid from pg_stat_activity where backend_type = 'startup'"))
-    return next(one for one in server.processes("postgres") if one.pid == pid)
-
-
 def test_a_candidate_that_hangs_is_stopped_and_the_next_one_takes_over(lab):
     pg1, pg2, (pg3,), ledger = watched_with(
         lab, 2, synchronous="ANY 2 (pg2, pg3)", limits={"promote": "2s"}
     )
-    os.kill(startup_of(pg2).outer_pid, signal.SIGSTOP)
+    pg2.sigstop_replay()
     pg1.kill9_postmaster()
     assert new_primary(lab, 60) is pg3
     assert pg2.processes("postgres") == []

@@ -80,7 +80,7 @@ def test_haproxy_keeps_what_it_was_told_while_the_daemon_is_down(lab):
     w.daemon.kill()
     w.ledger.wait_for(1000)
     w.restart()
-    lab.monitor.wait_ready(20)
+    lab.monitor.wait_ready()
     w.wait(lambda: all_lead_to(lab, "pg1"), 15, "haproxy leads to pg1")
     w.pg1.kill9_postmaster()
     wait_for_timeline(w.ledger, 2, w)

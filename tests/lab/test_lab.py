@@ -12,8 +12,9 @@ import yaml
 from tests.lab import python_tree
 from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host
 from tests.lab.lab import Lab, make_synchronous
-from tests.lab.machine import LabUnavailableError, require_lab_machine, run, wait_until
+from tests.lab.machine import LabUnavailableError, require_lab_machine, run
 from tests.lab.server import BIN_DIR, DATA_DIR, SOCKET_DIR, DatabaseHost
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 
@@ -144,7 +145,7 @@ def test_orphans_are_reaped_and_counted_as_children_of_the_hosts_first_process(l
     (process,) = host.processes("sleep")
     assert (str(process.pid), process.parent) == (orphan, 1)
     host.run(["kill", "-9", orphan])
-    wait_until(lambda: not host.processes("sleep"), 2, "the orphan is reaped")
+    wait_until(lambda: not host.processes("sleep"), 20, "the orphan is reaped")
 
 
 def test_the_monitor_logs_in_as_postgres_by_its_key_as_a_user_that_is_not_root(lab):
@@ -173,7 +174,7 @@ def test_a_standby_streams_and_a_synchronous_commit_waits_for_it(lab):
     pg1.wait_for_sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'", "1")
     assert commit.poll() is None
     pg2.sigcont_all()
-    assert commit.communicate(timeout=10) == ("", None)
+    assert commit.communicate(timeout=30) == ("", None)
     assert commit.returncode == 0
 
     make_synchronous(pg1, "")
@@ -186,7 +187,7 @@ def test_a_killed_postmaster_takes_its_server_down_and_it_can_be_started_again(l
     pg1.initdb_primary()
     pg1.sql("insert into ledger values (1)")
     pg1.kill9_postmaster()
-    wait_until(lambda: not pg1.processes("postgres"), 5, "no process of the server is left")
+    wait_until(lambda: not pg1.processes("postgres"), 20, "no process of the server is left")
     assert answers(pg1) == 2
     assert control_state(pg1).endswith("in production")
     pg1.start()
@@ -208,7 +209,7 @@ def test_a_frozen_server_accepts_connections_and_answers_none(lab):
     assert connect(lab.monitor, pg1, 5432) == "connected"
     assert answers(pg1) == 2
     pg1.sigcont_all()
-    wait_until(lambda: answers(pg1) == 0, 5, "the server answers again")
+    wait_until(lambda: answers(pg1) == 0, 20, "the server answers again")
 
 
 def test_dropped_packets_to_a_port_time_out_and_other_ports_answer(lab):
@@ -235,7 +236,7 @@ def test_a_host_whose_link_is_down_is_unreachable_until_it_is_up(lab):
     lab.link_down(pg1)
     assert connect(lab.monitor, pg1, 22, 10) == "OSError 113"
     lab.link_up(pg1)
-    wait_until(lambda: connect(lab.monitor, pg1, 22) == "connected", 5, "the host is reachable")
+    wait_until(lambda: connect(lab.monitor, pg1, 22) == "connected", 20, "the host is reachable")
 
 
 def test_a_share_of_packets_is_lost_at_random(lab):
@@ -269,7 +270,7 @@ def test_the_ledger_measures_an_outage_and_follows_the_writable_server(lab):
     ledger.wait_for(600)
     pg1.kill9_all()
     pg2.sql("select pg_promote()")
-    ledger.wait_for_node("pg2", 10)
+    ledger.wait_for_node("pg2", 30)
     ledger.wait_for(600)
     account = ledger.check(pg2)
     assert account.lost == ()
@@ -302,7 +303,7 @@ def test_a_lab_whose_process_is_killed_leaves_nothing_behind(tmp_path):
         assert len(pids) > 5
         started.send_signal(signal.SIGKILL)
     wait_until(
-        lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 5, "all of it has ended"
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 30, "all of it has ended"
     )
 
 
@@ -336,7 +337,7 @@ def test_a_daemon_runs_unprivileged_and_signals_reach_it_alone(lab, failoverd_is
     failoverd_is(STAND_IN)
     daemon = lab.monitor.start_daemon(wrapper=["strace", "-f", "-o", "/run/failoverd/trace"])
     said = f"{UNPRIVILEGED_ID} run -c /etc/failoverd/config.yaml\n"
-    wait_until(lambda: daemon.log_text == said, 5, "it has started", evidence=daemon.tail)
+    wait_until(lambda: daemon.log_text == said, 30, "it has started", evidence=daemon.tail)
     assert daemon.exit_status is None
     assert daemon.stop() == 3
 
@@ -347,7 +348,7 @@ def test_strace_kills_a_daemon_at_the_very_fdatasync_that_was_asked_for(lab, fai
     daemon = lab.monitor.start_daemon(
         wrapper=["strace", "-f", "-e", inject, "-o", "/run/failoverd/trace"]
     )
-    assert daemon.wait(10) == -signal.SIGKILL
+    assert daemon.wait() == -signal.SIGKILL
     assert (lab.monitor.state / "journal").read_text() == "0\n1\n2\n"
     daemon.kill()
 
@@ -357,7 +358,7 @@ def test_what_a_daemon_says_over_http_is_read_from_inside_the_monitors_network(l
     assert lab.monitor.status() == {}
     lab.monitor.start_daemon()
     lab.monitor.wait_ready()
-    assert lab.monitor.wait_for_state("watching", 5) == {"state": "watching"}
+    assert lab.monitor.wait_for_state("watching", 15) == {"state": "watching"}
     assert lab.monitor.get("/api/v1/clusters/main") == {"state": "watching"}
     assert lab.monitor.metric("failoverd_state", state="watching") == 1
     assert lab.monitor.metric("failoverd_state", state="blocked") is None
@@ -367,7 +368,7 @@ def test_what_a_daemon_says_over_http_is_read_from_inside_the_monitors_network(l
 def test_waiting_in_vain_shows_the_daemons_log(lab, failoverd_is):
     failoverd_is(STAND_IN)
     daemon = lab.monitor.start_daemon()
-    wait_until(lambda: daemon.log_text, 5, "it has started")
+    wait_until(lambda: daemon.log_text, 30, "it has started")
     with pytest.raises(AssertionError, match=r"(?s)in vain.*run -c /etc/failoverd"):
         lab.monitor.wait_until(lambda: False, 0.2, "in vain")
     daemon.kill()

@@ -42,7 +42,7 @@ def cluster(lab: Lab, standbys: int, **failover: object) -> None:
         lab.database_host(f"pg{number}", f"192.0.2.1{number}").clone_from(first, slot=f"pg{number}")
     lab.monitor.write_config(lab.servers, rejoin="manual", failover=failover)
     lab.monitor.start_daemon()
-    lab.monitor.wait_ready(20)
+    lab.monitor.wait_ready()
 
 
 def primary_of(lab: Lab) -> DatabaseHost:

@@ -12,7 +12,7 @@ import pytest
 from failoverd.core.model import PROOF_LIFETIME_S
 from tests.lab.cluster import watched
 from tests.lab.host import signal_all
-from tests.lab.machine import wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -63,10 +63,10 @@ def reboot(host):
     """Every process ends, the boot id is another one, and sshd runs again; no server yet."""
     host.kill9_all()
     signal_all(host, "sshd", signal.SIGKILL)
-    wait_until(lambda: not host.processes("sshd"), 5, f"{host.name} is down")
+    wait_until(lambda: not host.processes("sshd"), 20, f"{host.name} is down")
     host.run(["sh", "-c", f"echo {uuid.uuid4()} >/opt/boot_id"])
     host.run(["mount", "--bind", "/opt/boot_id", "/proc/sys/kernel/random/boot_id"])
-    host.run(["/usr/sbin/sshd", "-E", "/var/log/sshd.log"])
+    host.run_sshd()
 
 
 def watched_as_before(w):
@@ -160,9 +160,7 @@ def slow_election(lab):
     w = watched(lab, rate=50, prepare=third)
     lab.servers[2].sigstop_all()
     w.pg1.kill9_postmaster()
-    lab.monitor.wait_until(
-        lambda: '"state": "electing"' in w.daemon.log_text, 20, "it elects", interval_s=0.005
-    )
+    w.wait_for_step("electing")
     return w
 
 

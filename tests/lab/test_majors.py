@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.cluster import Watched, would_work
+from tests.lab.cluster import Watched, wait_until_it_would_work
 from tests.lab.held_back import fill, hold_back, switch_point, true_end
 from tests.lab.lab import Lab
 from tests.lab.ledger import Account
-from tests.lab.machine import wait_until
 from tests.lab.majors import MAJORS, host_of
 from tests.lab.planned import REPLICATION, wait_until_all_stream
 from tests.lab.server import REPLICATION_PASSWORD, DatabaseHost
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.campaign, pytest.mark.timeout(1200)]
 
@@ -33,8 +33,7 @@ def watched_trio(lab: Lab, servers: list[DatabaseHost]) -> Watched:
     lab.monitor.private_file("replication", REPLICATION_PASSWORD + "\n")
     lab.monitor.write_config(servers, replication=REPLICATION, rejoin_delay="0s")
     daemon = lab.monitor.start_daemon()
-    lab.monitor.wait_ready(20)
-    lab.monitor.wait_until(lambda: would_work(lab), 20, "a failover would work")
+    wait_until_it_would_work(lab)
     ledger = lab.app.start_ledger(servers, rate=200)
     ledger.wait_for(50, 30)
     return Watched(lab, servers[0], servers[1], daemon, ledger)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.cluster import would_work
+from tests.lab.cluster import wait_until_it_would_work
 from tests.lab.lab import Lab, make_synchronous
 
 pytestmark = pytest.mark.lab
@@ -26,8 +26,7 @@ def watched_with(
         sections["synchronous"] = synchronous_mode
     lab.monitor.write_config(lab.servers, **sections)
     lab.monitor.start_daemon()
-    lab.monitor.wait_ready(20)
-    lab.monitor.wait_until(lambda: would_work(lab), 15, "a failover would work")
+    wait_until_it_would_work(lab)
     ledger = lab.app.start_ledger(lab.servers, rate=50)
     ledger.wait_for(20, 30)
     return pg1, pg2, others, ledger

@@ -69,7 +69,7 @@ def test_a_switchover_whose_leader_is_killed_ends_with_one_primary_and_nothing_l
     daemon = w.daemon_of(leader)
     asked = leader.failoverd("switchover", "--yes", "--timeout", "1", check=False)
     assert "refused" not in asked.stdout + asked.stderr, asked.stderr
-    w.wait(lambda: f'"state": "{step}"' in daemon.log_text, 20, f"it is {step}", 0.001)
+    w.until(daemon, step)
     daemon.kill()
     next_leader = w.leader(w.others(leader))
     w.wait(lambda: len(w.writable()) == 1 and is_over(next_leader.status()), 90, "it is over")

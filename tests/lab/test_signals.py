@@ -41,7 +41,7 @@ def test_the_command_does_the_same_and_names_who_asked(lab):
 def test_sigusr2_pauses_over_a_restart_and_resumes(lab):
     w = watched(lab)
     w.daemon.signal(signal.SIGUSR2)
-    lab.monitor.wait_for_state("paused", 5)
+    lab.monitor.wait_for_state("paused", 15)
     assert w.daemon.stop() == 0
     w.restart()
     lab.monitor.wait_for_state("paused", 15)
@@ -72,20 +72,33 @@ def test_sighup_takes_all_of_a_configuration_or_none_of_it(lab):
 
 def test_sigterm_stops_at_once_while_watching(lab):
     w = watched(lab)
-    assert w.daemon.stop(timeout_s=5) == 0
+    assert w.daemon.stop(timeout_s=15) == 0
     assert not w.pg1.in_recovery
     w.ledger.wait_for(600)
 
 
-def test_sigterm_in_a_failover_waits_for_its_end(lab):
+def held_in_a_failover(lab):
+    """It goes on for as long as pg2 does not get to its promotion."""
     w = watched(lab)
-    w.pg1.sigstop_all()
-    lab.monitor.wait_for_state("fencing", 15)
+    w.pg2.sigstop_replay()
+    w.pg1.kill9_postmaster()
+    lab.monitor.wait_for_state("promoting", 30)
+    return w
+
+
+def told_to_stop(w):
     w.daemon.signal(signal.SIGTERM)
+    w.wait(lambda: "stopping after it" in w.daemon.log_text, 15, "the first SIGTERM waits")
+    assert w.daemon.exit_status is None
+
+
+def test_sigterm_in_a_failover_waits_for_its_end(lab):
+    w = held_in_a_failover(lab)
+    told_to_stop(w)
+    w.pg2.sigcont_all()
     assert w.daemon.wait(40) == 0
     assert not w.pg2.in_recovery
-    assert "stopping after it" in w.daemon.log_text
-    w.ledger.wait_for_node("pg2", 15)
+    w.ledger.wait_for_node("pg2", 30)
 
 
 def test_a_second_daemon_on_the_same_state_directory_is_refused(lab):
@@ -97,14 +110,12 @@ def test_a_second_daemon_on_the_same_state_directory_is_refused(lab):
 
 
 def test_a_second_sigterm_stops_at_once_and_the_next_start_resumes(lab):
-    w = watched(lab)
-    w.pg1.sigstop_all()
-    lab.monitor.wait_for_state("fencing", 15)
+    w = held_in_a_failover(lab)
+    told_to_stop(w)
     w.daemon.signal(signal.SIGTERM)
-    w.wait(lambda: "stopping after it" in w.daemon.log_text, 5, "the first one waits")
-    w.daemon.signal(signal.SIGTERM)
-    assert w.daemon.wait(5) == 0
+    assert w.daemon.wait(15) == 0
     assert "the next start resumes" in w.daemon.log_text
+    w.pg2.sigcont_all()
     w.restart()
     w.wait_until_failed_over(60)
     w.ledger.wait_for(600)
@@ -112,11 +123,12 @@ def test_a_second_sigterm_stops_at_once_and_the_next_start_resumes(lab):
 
 
 def test_sighup_in_a_failover_is_taken_up_after_it(lab):
-    w = watched(lab)
-    w.pg1.sigstop_all()
-    lab.monitor.wait_for_state("fencing", 15)
+    w = held_in_a_failover(lab)
     lab.monitor.write_config([w.pg1, w.pg2], failover={"mode": "observe"})
     w.daemon.signal(signal.SIGHUP)
+    w.wait(lambda: "the configuration was reloaded" in w.daemon.log_text, 15, "it is taken")
+    assert w.status()["mode"] == "automatic"
+    w.pg2.sigcont_all()
     w.wait_until_failed_over()
     w.wait(lambda: w.status().get("mode") == "observe", 15, "the new mode is in force")
     assert not w.pg2.in_recovery

@@ -13,7 +13,6 @@ from tests.lab.cluster import Watched
 from tests.lab.machine import BIN_DIR
 from tests.lab.planned import is_over, planned, wait_until_all_stream
 from tests.lab.server import DATABASE, SOCKET_DIR, DatabaseHost
-from tests.lab.test_handing_over import startup_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.campaign, pytest.mark.timeout(900)]
 
@@ -149,7 +148,7 @@ def test_once_it_was_asked_to_promote_there_is_no_way_back_and_another_takes_ove
     w = planned(lab, trio=True, limits=LIMITS)
     hold_its_stop(w.pg1)
     w.wait(lambda: is_begun(w), 60, "it is begun")
-    in_the_stop(lambda w: os.kill(startup_of(w.pg2).outer_pid, signal.SIGSTOP))(w)
+    in_the_stop(lambda w: w.pg2.sigstop_replay())(w)
     w.wait(
         lambda: (s := w.status()).get("primary") == "pg3" and s["state"] == "watching",
         90,

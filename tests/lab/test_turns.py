@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.lab import balancer, pooler
-from tests.lab.cluster import Watched, would_work
+from tests.lab.cluster import Watched, wait_until_it_would_work
 from tests.lab.ledger import Account
 from tests.lab.planned import REPLICATION, of, wait_until_all_stream
 from tests.lab.server import REPLICATION_PASSWORD
@@ -29,8 +29,7 @@ def three_behind_both_ways(lab):
     targets = [balancer.target(), pooler.target(lab)]
     lab.monitor.write_config(lab.servers, redirect=targets, replication=REPLICATION, **EXTRA)
     daemon = lab.monitor.start_daemon()
-    lab.monitor.wait_ready(20)
-    lab.monitor.wait_until(lambda: would_work(lab), 15, "a failover would work")
+    wait_until_it_would_work(lab)
     lab.monitor.wait_until(lambda: all_lead_to(lab, "pg1"), 15, "every way leads to pg1")
     ledgers = [
         lab.app.start_ledger([Way(name, address)], rate=50)  # type: ignore[list-item]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.machine import wait_until
 from tests.lab.ways import (
     Way,
     all_lead_to,
@@ -13,6 +12,7 @@ from tests.lab.ways import (
     wait_for_timeline,
     went_on,
 )
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab.cluster import Watched, would_work
+from tests.lab.cluster import Watched, wait_until_it_would_work
 from tests.lab.lab import Lab
 from tests.lab.ledger import Ledger
 
@@ -34,8 +34,7 @@ def coming_by(
         prepare(lab)
     lab.monitor.write_config(lab.servers, redirect=targets, **sections)
     daemon = lab.monitor.start_daemon()
-    lab.monitor.wait_ready(20)
-    lab.monitor.wait_until(lambda: would_work(lab), 15, "a failover would work")
+    wait_until_it_would_work(lab)
     lab.monitor.wait_until(lambda: all_lead_to(lab, "pg1"), 15, "every way leads to pg1")
     ledger = lab.app.start_ledger([way], connect_timeout_s=connect_timeout_s)  # type: ignore[list-item]
     ledger.wait_for(300, 30)

@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).parents[2]
 SITE = Path(sys.prefix) / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -46,11 +47,24 @@ class Machine:
 
     def wait_for(self, name: str, accepted: Callable[[str], bool], within_s: float = 30.0) -> str:
         """The property of the unit, once it is accepted."""
-        deadline = time.monotonic() + within_s
-        while not accepted(value := self.show(name)):
-            assert time.monotonic() < deadline, f"{name} is {value!r}\n{self.journal()}"
-            time.sleep(0.1)
-        return value
+        values = [""]
+
+        def comes() -> bool:
+            values.append(self.show(name))
+            return accepted(values[-1])
+
+        wait_until(
+            comes, within_s, f"{name} is as it should be",
+            evidence=lambda: f"but {values[-1]!r}\n{self.journal()}", interval_s=0.1,
+        )  # fmt: skip
+        return values[-1]
+
+    def wait_for_line(self, words: str, within_s: float = 30.0) -> None:
+        """The journal has it: what a unit says is there a moment later."""
+        wait_until(
+            lambda: words in self.journal(), within_s, f"the journal says {words!r}",
+            evidence=self.journal, interval_s=0.2,
+        )  # fmt: skip
 
     def journal(self) -> str:
         enter = ["nsenter", "-t", str(self._init_pid), "-m", "-p", "--", "journalctl", "-n", "60"]
@@ -127,24 +141,26 @@ def _container(root: Path, log: Path) -> Iterator[int]:
 
 
 def _init_of(process: subprocess.Popen[bytes], log: Path) -> int:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text(errors="replace")
-        found = subprocess.run(
-            ["pgrep", "-P", str(process.pid), "-x", "systemd"],
-            capture_output=True, text=True, check=False,
-        ).stdout.split()  # fmt: skip
-        if found:
-            return int(found[0])
-        time.sleep(0.1)
-    raise AssertionError(f"systemd did not start\n{log.read_text(errors='replace')}")
+    def said() -> str:
+        return log.read_text(errors="replace")
+
+    def pids() -> list[str]:
+        assert process.poll() is None, said()
+        command = ["pgrep", "-P", str(process.pid), "-x", "systemd"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+    return int(wait_until(pids, 60, "systemd is started", evidence=said, interval_s=0.1)[0])
 
 
 def _wait_until_running(machine: Machine) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        state = machine.run("systemctl", "is-system-running", check=False).stdout.strip()
-        if state in ("running", "degraded"):
-            return
-        assert time.monotonic() < deadline, f"the container is {state}\n{machine.journal()}"
-        time.sleep(0.2)
+    states = [""]
+
+    def runs() -> bool:
+        said = machine.run("systemctl", "is-system-running", check=False).stdout
+        states.append(said.strip())
+        return states[-1] in ("running", "degraded")
+
+    wait_until(
+        runs, 60, "the container is running",
+        evidence=lambda: f"but {states[-1]}\n{machine.journal()}", interval_s=0.2,
+    )  # fmt: skip

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.systemd.machine import CHECKOUT, INTERPRETER, booted
+from tests.waiting import wait_until
 
 CONFIG = """\
 clusters:
@@ -80,14 +80,15 @@ def test_secrets_that_are_roots_alone_are_read_at_the_paths_that_are_documented(
 
 def _details_of_nodes(machine):
     """What each node's looks came to, once each has been looked at."""
-    deadline = time.monotonic() + 20
-    while True:
-        found = json.loads(machine.run("failoverd", "status", "--json").stdout)
-        details = [(n["detail"], n["host_detail"]) for n in found["nodes"].values()]
-        if all(sql and host for sql, host in details):
-            return details
-        assert time.monotonic() < deadline, found
-        time.sleep(0.2)
+    found = []
+
+    def details():
+        found.append(json.loads(machine.run("failoverd", "status", "--json").stdout))
+        told = [(n["detail"], n["host_detail"]) for n in found[-1]["nodes"].values()]
+        return told if all(sql and host for sql, host in told) else []
+
+    what = "each node was looked at"
+    return wait_until(details, 60, what, evidence=lambda: str(found[-1]), interval_s=0.2)
 
 
 @pytest.mark.systemd
@@ -105,7 +106,7 @@ def test_reload_fails_with_the_mistake_and_goes_on_with_the_old_configuration(st
     started.run("systemctl", "reload", "failoverd")
     write_config(started, CONFIG + "    detection: {intervall: 1s}\n")
     assert started.run("systemctl", "reload", "failoverd", check=False).returncode != 0
-    assert "did you mean interval?" in started.journal()
+    started.wait_for_line("did you mean interval?")
     assert started.show("ActiveState") == "active"
 
 
@@ -183,15 +184,8 @@ def test_members_of_the_group_may_use_the_socket_and_nobody_else(started):
 def test_usr1_that_cannot_be_followed_is_refused_in_the_journal_and_ends_nothing(started):
     before = started.show("MainPID")
     started.run("systemctl", "kill", "--kill-whom=main", "-s", "USR1", "failoverd")
-    wait_for_line(started, "SIGUSR1 was refused")
+    started.wait_for_line("SIGUSR1 was refused")
     assert started.show("MainPID") == before
-
-
-def wait_for_line(machine, words):
-    deadline = time.monotonic() + 30
-    while words not in machine.journal():
-        assert time.monotonic() < deadline, machine.journal()
-        time.sleep(0.2)
 
 
 OWN_PLACES = """\

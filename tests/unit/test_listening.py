@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from failoverd.daemon import listening
+from tests.waiting import until
 
 HELLO = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -42,9 +43,7 @@ async def test_connections_are_so_many_and_one_that_ends_makes_room(monkeypatch)
         assert third == b""
         one.close()
         await one.wait_closed()
-        async with asyncio.timeout(20):
-            while len(runner.server.connections) > 1:  # noqa: ASYNC110 - aiohttp has no event
-                await asyncio.sleep(0.01)
+        await until(lambda: len(runner.server.connections) <= 1, "the server has seen its end")
         fourth, four = await answered(port)
         assert fourth == first
         for writer in (two, three, four):

@@ -23,6 +23,7 @@ from failoverd.observability.notices import Notice, NoticeKind, notice
 from failoverd.transport.webhook import signature
 from tests.unit.story import POLICY, Story, failover
 from tests.unit.test_metrics import served
+from tests.waiting import until
 
 WITHIN_S = 30
 
@@ -118,12 +119,6 @@ async def next_of(queue):
         return await queue.get()
 
 
-async def until(predicate):
-    async with asyncio.timeout(WITHIN_S):
-        while not predicate():  # noqa: ASYNC110 - a file has no event
-            await asyncio.sleep(0.01)
-
-
 SAID = Notice(NoticeKind.BLOCKED, {"kind": "blocked", "cluster": "main", "sentence": "why"})
 
 
@@ -149,7 +144,7 @@ async def test_one_that_fails_is_told_again_and_nothing_overtakes_it(tmp_path, q
         running.note(SAID)
         running.note(Notice(NoticeKind.SUCCEEDED, {"kind": "succeeded"}))
         kinds = [json.loads((await next_of(got))[2])["kind"] for _ in range(4)]
-        await until(lambda: not list(tmp_path.rglob("*.json")))
+        await until(lambda: not list(tmp_path.rglob("*.json")), "nothing is left to tell")
     assert kinds == ["blocked", "blocked", "blocked", "succeeded"]
     name = "failoverd_notifications_total"
     counted = {dict(k[1])["outcome"]: v for k, v in served(metrics).items() if k[0] == name}
@@ -160,7 +155,7 @@ async def test_what_was_not_told_is_told_after_a_restart(tmp_path, quick):
     told = [{"webhook": {"url": "http://127.0.0.1:9/hook"}}]
     async with telling(told, tmp_path) as running:
         running.note(SAID)
-        await until(lambda: list(tmp_path.rglob("*.json")))
+        await until(lambda: list(tmp_path.rglob("*.json")), "it is kept")
     async with hook([]) as (url, got), telling([{"webhook": {"url": url}}], tmp_path):
         assert json.loads((await next_of(got))[2])["sentence"] == "why"
 
@@ -177,8 +172,8 @@ async def test_a_command_gets_the_document_and_is_run_again_until_it_says_well_d
     program.chmod(0o755)
     async with telling([{"command": {"argv": [str(program)]}}], tmp_path) as running:
         running.note(SAID)
-        await until((tmp_path / "well").exists)
-        await until(lambda: not list(tmp_path.rglob("*.json")))
+        await until((tmp_path / "well").exists, "it is well done")
+        await until(lambda: not list(tmp_path.rglob("*.json")), "nothing is left to tell")
     lines = [json.loads(line) for line in (tmp_path / "got").read_text().splitlines()]
     assert [one["sentence"] for one in lines] == ["why", "why"]
     assert lines[0]["id"] == lines[1]["id"]

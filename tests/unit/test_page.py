@@ -186,7 +186,7 @@ async def asked():
 async def read_event(stream):
     """The next one: its id, and what it tells."""
     found = {}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while line := (await stream.content.readline()).decode().strip() or not found:
             if isinstance(line, str) and ": " in line and not line.startswith(("retry", ":")):
                 key, _, value = line.partition(": ")

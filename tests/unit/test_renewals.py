@@ -19,6 +19,7 @@ from failoverd.effect.world import Node
 from failoverd.transport.host import Call
 from failoverd.transport.postgres import SqlAddress
 from tests.unit.vocabulary import PG1, PG2, watching
+from tests.waiting import until
 
 LIFE = ArmedFor("boot", 70, "1700000000")
 UPTIME_S = 5000.0
@@ -87,9 +88,7 @@ def renewals(host, machine, *, leads=True):
 async def run_until(one, condition):
     task = asyncio.create_task(one.run())
     try:
-        async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110 - of what a fake has seen
-                await asyncio.sleep(0.01)
+        await until(condition, "the fake has seen it")
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

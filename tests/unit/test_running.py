@@ -14,6 +14,7 @@ from failoverd.core.states import Blocked, BlockReason, Starting, Watching
 from failoverd.daemon.agent_check import Port
 from failoverd.daemon.changes import why_not_removed
 from failoverd.daemon.running import ALL_WITHIN_S, APART_S, ARRIVING, Running, starts
+from failoverd.demo.postgres import free_ports
 
 PG1 = NodeName("pg1")
 
@@ -35,7 +36,7 @@ class Survey:
 
 @contextlib.asynccontextmanager
 async def running(ended):
-    async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(60):
         yield Running(group, ended.append)
 
 
@@ -92,7 +93,7 @@ async def test_one_that_cannot_be_reached_holds_up_the_next_for_a_while_only(mon
 
 async def test_it_is_told_once_when_all_have_begun():
     told, watched = [], [Watched() for _ in range(3)]
-    async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(60):
         clusters = Running(group, lambda _: None, lambda: told.append("all"))
         for number, one in enumerate(watched):
             clusters.begin(f"c{number}", one, Survey(), {}, 0.001)
@@ -108,10 +109,7 @@ async def test_it_is_told_once_when_all_have_begun():
 
 
 async def test_agent_checks_move_to_other_ports_and_back():
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    number = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
+    (number,) = free_ports(1)
     answers = {Port("127.0.0.1", number, PG1): lambda: Machine(Watching(), memory=Memory(PG1))}
 
     async def word():

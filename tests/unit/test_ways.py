@@ -25,6 +25,7 @@ from failoverd.core.policy import StepLimits, TargetName
 from failoverd.core.situation import Machine
 from failoverd.core.states import Watching
 from failoverd.daemon.agent_check import Port, serve_agent_checks
+from failoverd.demo.postgres import free_ports
 from failoverd.effect.redirect import pgbouncer
 from failoverd.effect.redirect.haproxy import parsed
 from failoverd.effect.redirect.target import close_target, look_at, redirect
@@ -406,16 +407,13 @@ async def test_a_command_with_a_check_is_asked_and_without_one_never(tmp_path):
 
 async def test_an_agent_check_is_answered_with_one_word_or_with_none():
     machine = [Machine(state=Watching(), memory=Memory(primary=PG1))]
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    number = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
+    (number,) = free_ports(1)
     serving = asyncio.create_task(
         serve_agent_checks({Port("127.0.0.1", number, PG1): lambda: machine[0]})
     )
 
     async def word():
-        for _ in range(200):
+        for _ in range(2000):
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", number)
             except OSError:
@@ -424,7 +422,7 @@ async def test_an_agent_check_is_answered_with_one_word_or_with_none():
             said = await reader.read()
             writer.close()
             return said
-        raise AssertionError("nobody listens")
+        raise AssertionError("not within 20 s: somebody listens")
 
     assert await word() == b"up\n"
     machine[0] = Machine(state=Watching(), memory=Memory(primary=PG2))

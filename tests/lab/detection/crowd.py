@@ -10,8 +10,8 @@ import subprocess
 from tests.lab import python_tree
 from tests.lab.cluster import Watched
 from tests.lab.host import UNPRIVILEGED, Host
-from tests.lab.machine import wait_until
 from tests.lab.server import APPLICATION_PASSWORD, APPLICATION_ROLE, BIN_DIR, DATABASE, SOCKET_DIR
+from tests.waiting import wait_until
 
 GREEDY = """
 import asyncio, sys, asyncpg

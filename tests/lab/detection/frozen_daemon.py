@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 
 from tests.lab.cluster import Watched
-from tests.lab.machine import wait_until
+from tests.waiting import wait_until
 
 COMMITS = 300
 """Of the application, at 50 a second: two thresholds."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 
 from tests.lab.cluster import Watched
-from tests.lab.machine import wait_until
 from tests.lab.server import BIN_DIR, DATABASE, SOCKET_DIR
+from tests.waiting import wait_until
 
 LOCKED = "locked\n"
 

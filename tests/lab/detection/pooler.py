@@ -8,7 +8,6 @@ from tests.lab.cluster import Watched
 from tests.lab.detection.again import Again, Pause
 from tests.lab.host import signal_all
 from tests.lab.lab import Lab
-from tests.lab.machine import wait_until
 from tests.lab.server import (
     MONITOR_PASSWORD,
     MONITOR_ROLE,
@@ -17,6 +16,7 @@ from tests.lab.server import (
     DatabaseHost,
     give_to_postgres,
 )
+from tests.waiting import wait_until
 
 POOLER_PORT = 6432
 DIRECTORY = "/var/lib/postgresql/pooler"

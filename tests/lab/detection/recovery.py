@@ -7,8 +7,8 @@ import signal
 
 from tests.lab.cluster import Watched
 from tests.lab.host import Process
-from tests.lab.machine import wait_until
 from tests.lab.server import APPLICATION_ROLE, DatabaseHost
+from tests.waiting import wait_until
 
 MUCH_WAL = "insert into churn select generate_series(1, 400000)"
 
