@@ -1,13 +1,9 @@
 import contextlib
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from failoverd.demo import pair as pairs
-from failoverd.demo import postgres, unprivileged
 from tests.cluster import servers
+from tests.cluster.demo_pair import running_pair
 from tests.cluster.etcd import Store
 
 
@@ -64,18 +60,8 @@ def standby(ground, room, running, primary):
 @pytest.fixture
 def pair():
     """A primary and its synchronous standby, with the monitoring role, as the demo has them."""
-    # Short: the path of a Unix socket may have no more than 107 bytes.
-    place = Path(tempfile.mkdtemp(prefix="failoverd-", dir="/tmp"))
-    become = ()
-    if unprivileged.needed():
-        become = unprivileged.namespace_prefix()
-        assert become is not None, "run the tests as a user that is not root"
-    running = pairs.bring_up(place, postgres.find(), become, lambda _: None)
-    try:
+    with running_pair() as (_, running):
         yield running
-    finally:
-        pairs.take_down(running)
-        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

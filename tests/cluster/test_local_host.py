@@ -68,12 +68,13 @@ async def test_a_program_that_arrives_in_part_does_nothing(primary):
 
 
 def hanging_binaries(room):
-    """A bin_dir whose pg_controldata says who it is and then never ends."""
+    """A bin_dir whose programs say who they are and then never end."""
     folder = room / "hanging"
     folder.mkdir()
-    file = folder / "pg_controldata"
-    file.write_text(f'#!/bin/sh\necho "$$" >"{room}/pid"\nexec sleep 600\n')
-    file.chmod(0o755)
+    for name in ("pg_controldata", "pg_isready"):
+        file = folder / name
+        file.write_text(f'#!/bin/sh\necho "$$" >"{room}/pid"\nexec sleep 600\n')
+        file.chmod(0o755)
     return folder
 
 
@@ -100,9 +101,9 @@ def is_gone(pid):
 async def test_a_call_ends_in_time_and_leaves_no_process(primary, room):
     asked = ask_about(primary)
     folder = hanging_binaries(room)
-    arguments = {**asked.arguments, "bin_dir": str(folder)}
+    arguments = {**asked.arguments, "bin_dir": str(folder), "seconds": "600"}
     descriptors = open_descriptors()
-    answer = await asked.host.call("status", arguments, timeout_s=5)
+    answer = await asked.host.call("reach", arguments, timeout_s=5)
     assert (answer.outcome, answer.exit_status, answer.done) == (Outcome.TIMED_OUT, None, False)
     pid = pid_of(room / "pid")
     servers.wait_until(lambda: is_gone(pid), "the end of what was started")

@@ -15,7 +15,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.lab import python_tree
-from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host, wait_for_processes
+from tests.lab.host import UNPRIVILEGED, UNPRIVILEGED_ID, Host
 from tests.lab.machine import ENVIRONMENT, run
 from tests.lab.server import (
     DATA_DIR,
@@ -83,7 +83,12 @@ class Daemon:
         assert found, f"failoverd has ended ({self.exit_status})\n{self.tail()}"
         os.kill(found[0].outer_pid, number)
         if number is signal.SIGSTOP:
-            wait_for_processes(self._host, found[0].name, "TZ", 20)
+            stands = Path(f"/proc/{found[0].outer_pid}/stat")
+            wait_until(
+                lambda: stands.read_text().rpartition(") ")[2][0] in "Tt",
+                20,
+                "failoverd stands still",
+            )
         if number is signal.SIGCONT:
             # nsenter stops itself when the program that it waits for is stopped.
             self._process.send_signal(number)
