@@ -95,7 +95,7 @@ works_here() {
 		! is_gone_or_foreign "$1" || return 1
 		sleep 0.02
 	done
-	cannot "a PostgreSQL process cannot be looked into as $(id -un)"
+	cannot "the PostgreSQL process ${1#/proc/} cannot be looked into as $(id -un)"
 }
 
 is_gone_or_foreign() {
