@@ -63,13 +63,17 @@ async def test_it_is_promoted_and_confirmed_in_the_session_that_is_held(shut, wh
             wait_for(lambda: not daemon.status()["outlook"]["obstacles"], "a failover would work")
             async with shut(pair):
                 lets_nobody_in = functools.partial(seen_at, daemon, why)
-                await asyncio.to_thread(wait_for, lets_nobody_in, "no new session gets in")
+                await within(lets_nobody_in, "no new session gets in")
                 postgres.kill(pair.primary)
-                await asyncio.to_thread(wait_for, has_taken_over, "pg2 is the primary")
+                await within(has_taken_over, "pg2 is the primary")
                 incidents = json.loads(daemon.get("/api/v1/clusters/demo/incidents"))["incidents"]
                 assert [one["outcome"] for one in incidents] == ["succeeded"]
         finally:
             daemon.stop()
+
+
+async def within(condition, what: str) -> None:
+    await asyncio.to_thread(wait_for, condition, what, timeout_s=45)
 
 
 def seen_at(daemon: watched.Daemon, outcome: str) -> bool:
