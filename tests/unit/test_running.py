@@ -108,6 +108,22 @@ async def test_it_is_told_once_when_all_have_begun():
     assert told == ["all"]
 
 
+async def test_it_is_told_whenever_so_many_more_are_watched():
+    told, watched = [], [Watched() for _ in range(2 * ARRIVING + 1)]
+    async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        clusters = Running(group, lambda _: None, lambda: told.append(number))
+        for number, one in enumerate(watched):
+            clusters.begin(f"c{number}", one, Survey(), {}, 0.0)
+        for one in watched:
+            await one.begun.wait()
+        for number in range(len(watched)):
+            clusters.arrived(f"c{number}")
+        assert told == [ARRIVING - 1, 2 * ARRIVING - 1, 2 * ARRIVING]
+        for one in watched:
+            one.stop.set()
+        await clusters.until_all_are_over()
+
+
 async def test_agent_checks_move_to_other_ports_and_back():
     (number,) = free_ports(1)
     answers = {Port("127.0.0.1", number, PG1): lambda: Machine(Watching(), memory=Memory(PG1))}
