@@ -74,6 +74,7 @@ from failoverd.core.proof import (
     held_down,
     interrupted,
     interrupted_by_writable,
+    left_behind,
     prove_again,
     proven,
     refence,
@@ -329,6 +330,10 @@ def electing(
     if set(s.standbys) - set(s.frozen) - set(s.failed):
         return s
     election = elect(m.view, m.memory, p, terms_of(m.incident, p, s.proof, s.frozen))
+    once_more = left_behind(s, election, m, p)
+    if once_more:
+        failed = {node: why for node, why in s.failed.items() if node not in once_more}
+        return replace(s, failed=failed, attempt=s.attempt + 1)
     if election.candidate is None:
         return Reverting(s.proof.node, True, BlockReason.NO_CANDIDATE, election.sentence)
     return salvage.begun(s.proof, election, m, p)

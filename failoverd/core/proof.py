@@ -13,6 +13,7 @@ from failoverd.core.elected import Election
 from failoverd.core.election import elect
 from failoverd.core.events import Now
 from failoverd.core.evidence import Situation, guarded_by_us
+from failoverd.core.fitness import fit
 from failoverd.core.lsn import Lsn
 from failoverd.core.model import (
     PROOF_LIFETIME_S,
@@ -20,6 +21,7 @@ from failoverd.core.model import (
     Instant,
     NodeName,
     Outcome,
+    ProofKind,
     WalEnd,
     WalLoss,
 )
@@ -88,6 +90,22 @@ def interrupted(
     if expired(proof, now) and not lasting:
         return prove_again(proof, m, p, "the fence proof is older than 30 s")
     return interrupted_by_writable(proof, m, p)
+
+
+FREEZES = 2
+"""How often a standby is asked to stand still that has more than those that do."""
+
+
+def left_behind(s: Electing, election: Election, m: Machine, p: Policy) -> frozenset[NodeName]:
+    """Standbys that could not be frozen, answer, and have more than whoever would take over.
+
+    Where the old primary's disk can be read, that tells it all.
+    """
+    at, readable = election.position, s.proof.kind is ProofKind.STOPPED and p.salvage
+    if at is None or readable or s.attempt + 1 >= FREEZES:
+        return frozenset()
+    stands = {node: fit(m.view.report(node), m.memory, None) for node in s.failed}
+    return frozenset(n for n, found in stands.items() if isinstance(found, Lsn) and found > at)
 
 
 def interrupted_by_writable(

@@ -333,6 +333,9 @@ def _watching(before: Machine, after: Machine) -> str:
 def _electing(before: Machine, s: Electing) -> str:
     if not isinstance(before.state, Electing):
         return f"electing: {', '.join(s.standbys) or 'nobody'} to be frozen"
+    if s.attempt > before.state.attempt:
+        again = sorted({*s.standbys} - {*s.frozen} - {*s.failed})
+        return f"electing: {', '.join(again)} once more to be frozen, since it has more"
     return ""
 
 

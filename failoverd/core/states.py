@@ -123,6 +123,8 @@ class Electing:
     standbys: tuple[NodeName, ...]
     frozen: Mapping[NodeName, Frozen] = field(default_factory=dict[NodeName, Frozen])
     failed: Mapping[NodeName, str] = field(default_factory=dict[NodeName, str])
+    attempt: int = 0
+    """Grows where one is asked again that could not be frozen, and has more than the others."""
 
 
 @dataclass(frozen=True, slots=True)
