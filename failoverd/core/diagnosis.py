@@ -210,7 +210,7 @@ def calls_for_failover(
 
     AFTER_TWO_LOOKS is the caller's to count: each look is a round of its own.
     """
-    lasted = now - suspect_since
+    lasted = now - max(suspect_since, memory.seen_since)
     match ROW_OF[diagnosis].calls:
         case Calls.NEVER:
             return False

@@ -98,6 +98,10 @@ class Memory:
     writable_since: Mapping[NodeName, Instant] = field(default_factory=dict[NodeName, Instant])
     shutting_down_since: Instant | None = None
     """Since when it says that it is shutting down, and nothing else."""
+    blinded: bool = False
+    """The last look was spoilt by our own fault."""
+    seen_since: Instant = Instant(0.0)
+    """Since when we have not been blind to it for longer than it may be silent."""
 
 
 def observe(memory: Memory, view: ClusterView, policy: Policy) -> Memory:
@@ -248,9 +252,11 @@ def _application_names(
 
 def _count_round(memory: Memory, primary: NodeReport, view: ClusterView, policy: Policy) -> Memory:
     if primary.ours or view.our_network_down or view.journal_failing or not primary.round:
-        return memory
+        return memory if memory.blinded else replace(memory, blinded=True)
     # Silence is counted from our first look, never from before it.
     alive_at = primary.began_at if memory.last_alive_at is None else memory.last_alive_at
+    if memory.blinded or memory.doubt is not None:
+        memory = _sees_again(memory, primary, alive_at, policy)
     life = _proofs_of_life(memory, primary, view, policy)
     heard_at = max([alive_at, *life])
     down_since = _shutting_down_since(memory, primary)
@@ -276,6 +282,14 @@ def _count_round(memory: Memory, primary: NodeReport, view: ClusterView, policy:
         failed_rounds=0 if heard_since else counted + 1,
         doubt=_next_doubt(memory, primary, view),
     )
+
+
+def _sees_again(memory: Memory, primary: NodeReport, alive_at: Instant, policy: Policy) -> Memory:
+    """What it was before we were blind for long, and is now, it need not have been in between."""
+    memory = replace(memory, blinded=False)
+    if not primary.heard or primary.began_at - alive_at <= policy.threshold_s:
+        return memory
+    return replace(memory, seen_since=primary.began_at, shutting_down_since=None)
 
 
 def _shutting_down_since(memory: Memory, primary: NodeReport) -> Instant | None:

@@ -17,6 +17,8 @@ OF_ONE_PROCESS = (
     "keeping",
     "doubt",
     "shutting_down_since",
+    "blinded",
+    "seen_since",
     "writable_since",
 )
 """Of what is remembered, what belongs to one process and one primary."""

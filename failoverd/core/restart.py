@@ -126,6 +126,8 @@ SEEN_FROM_HERE = (
     "doubt",
     "writable_since",
     "shutting_down_since",
+    "blinded",
+    "seen_since",
 )
 """Of what is remembered, what belongs to one process."""
 

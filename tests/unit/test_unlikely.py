@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from failoverd.core.asked import asks
+from failoverd.core.diagnosis import Diagnosis
 from failoverd.core.effects import (
     Confirm,
     Fence,
@@ -47,7 +50,15 @@ from failoverd.core.operator import refusal
 from failoverd.core.policy import Mode, Policy
 from failoverd.core.replication import Sender
 from failoverd.core.restart import restored
-from failoverd.core.states import Blocked, Confirming, Electing, Fencing, Reverting, Starting
+from failoverd.core.states import (
+    Blocked,
+    Confirming,
+    Electing,
+    Fencing,
+    Reverting,
+    Starting,
+    Suspect,
+)
 from tests.unit.scenes import (
     CONFIRMED,
     NEW_PRIMARY,
@@ -81,6 +92,7 @@ from tests.unit.vocabulary import (
     says,
     server,
     streaming,
+    view,
     watching,
 )
 
@@ -435,3 +447,34 @@ def test_an_order_that_another_daemon_was_quicker_than_takes_a_later_number():
     daemon.answered(Fence, stale).sees(dead(), cut_off(), after=2)
     assert daemon.machine.epoch == first + 1
     assert [effect.epoch for effect in asked(daemon, Fence)] == [first + 1]
+
+
+@pytest.mark.parametrize("reached", [True, False], ids=["our fault", "nothing is reached"])
+@pytest.mark.parametrize("outcome", [Outcome.STARTING_UP, Outcome.SHUTTING_DOWN])
+def test_what_was_seen_before_we_were_blind_for_long_and_after_it_did_not_last_all_the_time(
+    outcome, reached
+):
+    """It was restarted for a moment, and is again: between the two it may have been well."""
+
+    def blind(after):
+        daemon.at += after
+        seen = view(says(outcome), cut_off(), at=daemon.at)
+        nothing = view(gone(), gone(), at=daemon.at)
+        dark = replace(seen, our_network_down=True) if reached else nothing
+        daemon.happens(Observed(dark))
+        assert daemon.machine.diagnosis is Diagnosis.BLIND
+
+    daemon = watching()
+    for _ in range(2):
+        daemon.sees(says(outcome), cut_off())
+    assert isinstance(daemon.state, Suspect)
+    for _ in range(4):
+        blind(after=PAIR.recovery_limit_s / 3)
+    for _ in range(3):
+        daemon.sees(says(outcome), cut_off())
+        assert isinstance(daemon.state, Suspect)
+    if reached:  # a moment of ours in between is no break
+        blind(after=1)
+    for _ in range(int(PAIR.recovery_limit_s) - 2):
+        daemon.sees(says(outcome), cut_off())
+    assert isinstance(daemon.state, Fencing)
