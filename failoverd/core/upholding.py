@@ -9,6 +9,7 @@ A standby that streams again is added at once. Source: PostgreSQL documentation,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from failoverd.core.model import NodeName, ServerFacts
@@ -27,7 +28,7 @@ def upheld(m: Machine, policy: Policy) -> Machine:
     if report.server is None or not report.writable or not report.round:
         return m
     others = [node for node in policy.nodes if node != m.memory.primary]
-    keeping = {node: _keeping(node, report.server, m) for node in others}
+    keeping = {node: _keeping(node, others, report.server, m) for node in others}
     if keeping != m.memory.keeping:
         m = replace(m, memory=replace(m.memory, keeping=keeping))
     wanted = _wanted(m, report.server, policy)
@@ -55,7 +56,9 @@ def _pending(promise: Promise | None, wanted: str) -> Promise | None:
     return None if promise is None else replace(promise, pending=wanted)
 
 
-def _keeping(node: NodeName, primary: ServerFacts, m: Machine) -> Keeping:
+def _keeping(
+    node: NodeName, others: Sequence[NodeName], primary: ServerFacts, m: Machine
+) -> Keeping:
     """The primary streams to it, and it has everything, or more than a look before.
 
     A row alone says nothing: it stays until wal_sender_timeout, whatever became of the standby.
@@ -68,7 +71,10 @@ def _keeping(node: NodeName, primary: ServerFacts, m: Machine) -> Keeping:
         for s in primary.senders
         if s.application_name.lower() == name.lower() and s.streams
     ]
-    found = flushed[0] if flushed else None
+    # Of those that share a name only so many are there as rows.
+    bearers = sorted(n for n in others if name_of(n, m).lower() == name.lower())
+    rank = bearers.index(node)
+    found = flushed[rank] if rank < len(flushed) else None
     known = before.flushed if before is not None else None
     level = found is not None and (primary.written_lsn is None or found >= primary.written_lsn)
     ahead = found is not None and (known is None or found > known)

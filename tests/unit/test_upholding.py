@@ -219,3 +219,18 @@ def test_a_promise_is_in_force_by_what_is_flushed_and_not_by_a_name(sync, flushe
     found = promised(None, "pg2", (sender(PG2, flushed, sync),), Lsn(HERE))
     assert isinstance(found, Promise)
     assert found.in_force is in_force
+
+
+def nameless(*nodes):
+    """Who streams without an application_name of its own has PostgreSQL's."""
+    rows = [Sender("walreceiver", HOSTS[n], "streaming", "quorum", Lsn(HERE)) for n in nodes]
+    return primary('ANY 2 ("walreceiver", "walreceiver")', *rows)
+
+
+def test_of_standbys_that_share_a_name_no_more_are_waited_for_than_stream():
+    two = replace(MANAGED, synchronous_count=2)
+    daemon = watching(two, primary=nameless(PG2, PG3))
+    assert asked(daemon) == []
+    for _ in range(5):
+        daemon.sees(nameless(PG2), streaming(), gone())
+    assert asked(daemon) == ['ANY 1 ("walreceiver")']
