@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -214,6 +215,14 @@ def keeps_committing(server: Server) -> subprocess.Popen[bytes]:
     client.stdin.flush()
     postgres.wait_for(lambda: rows(server) > 0, "the busy backend commits")
     return client
+
+
+def silence(server: Server) -> None:
+    """What PostgreSQL does by itself is stopped: from now on only sessions write WAL."""
+    alone = "('background writer', 'checkpointer', 'autovacuum launcher')"
+    asked = f"select pid from pg_stat_activity where backend_type in {alone};"
+    for pid in postgres.sql(server, asked).split():
+        os.kill(int(pid), signal.SIGSTOP)
 
 
 def rows(server: Server) -> int:

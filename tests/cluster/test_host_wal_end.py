@@ -63,10 +63,9 @@ class Crashed:
 
 
 def crash(ground, place):
-    # The background writer would log what runs, now and then, behind the last commit.
-    name = f"crashed{ground.binaries.major}"
-    server = servers.start_primary(ground, place, name, bgwriter_delay="10s")
+    server = servers.start_primary(ground, place, f"crashed{ground.binaries.major}")
     write(server)
+    servers.silence(server)
     start = lsn(server)
     write(server)
     end = lsn(server)

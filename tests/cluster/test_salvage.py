@@ -173,12 +173,13 @@ async def test_a_segment_that_ends_with_the_last_record(ground, room, running):
 
 
 async def test_wal_that_ends_at_the_end_of_a_page(ground, room, running):
-    # The background writer logs what runs, now and then, and behind whatever has ended.
-    s = scene(ground, room, running, bgwriter_delay="10s")
+    s = scene(ground, room, running)
     hold_back(s.standby)
     write(s.primary)
+    s.wanted = rows(s.primary)  # whose pages are written to by whoever reads them first
+    servers.silence(s.primary)
     end_at_page(s.primary)
-    s.crash()
+    postgres.kill(s.primary)
     found = await s.salvage(await s.freeze())
     assert isinstance(found, Salvaged), found.evidence.sentence
     assert found.end.end.bytes % 8192 == 0

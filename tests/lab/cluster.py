@@ -86,6 +86,11 @@ def wait_until_it_would_work(lab: Lab) -> None:
     lab.monitor.wait_until(lambda: would_work(lab), 60, "a failover would work")
 
 
+def with_pg3(lab: Lab) -> None:
+    """Another standby, for `watched` to prepare."""
+    lab.database_host("pg3", "192.0.2.13").clone_from(lab.servers[0], slot="pg3")
+
+
 def watched(
     lab: Lab,
     *,

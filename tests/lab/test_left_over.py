@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from failoverd.core.model import PROOF_LIFETIME_S
-from tests.lab.cluster import watched
+from tests.lab.cluster import watched, with_pg3
 from tests.lab.host import signal_all
 from tests.waiting import wait_until
 
@@ -153,11 +153,7 @@ def test_a_guard_that_outlived_a_reboot_keeps_it_read_only_and_proves_it(lab):
 def slow_election(lab):
     """pg1 is killed and proved fenced; pg3 keeps the election waiting for about ten seconds."""
 
-    def third(lab):
-        pg3 = lab.database_host("pg3", "192.0.2.13")
-        pg3.clone_from(lab.servers[0], slot="pg3")
-
-    w = watched(lab, rate=50, prepare=third)
+    w = watched(lab, rate=50, prepare=with_pg3)
     lab.servers[2].sigstop_all()
     w.pg1.kill9_postmaster()
     w.wait_for_step("electing")
@@ -224,8 +220,7 @@ def test_a_standby_that_was_asked_to_promote_is_stopped_and_guarded_before_anoth
         pg2 = lab.servers[1]
         pg2.configure({"recovery_end_command": HOLD})
         pg2.reload()
-        pg3 = lab.database_host("pg3", "192.0.2.13")
-        pg3.clone_from(lab.servers[0], slot="pg3")
+        with_pg3(lab)
 
     w = watched(
         lab, rate=50, synchronous=False, prepare=third,

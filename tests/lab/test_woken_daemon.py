@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.lab.cluster import watched
+from tests.lab.cluster import watched, with_pg3
 from tests.lab.monitor import STATE_DIR
 from tests.lab.server import DATA_DIR
 
@@ -26,12 +26,8 @@ WATCHES_ALONE = {"failures": 1000, "fast_path": False}
 def test_woken_after_another_daemon_has_finished_it_it_follows_what_was_done(lab, step):
     """The sleeper would promote pg2, the other was told to promote pg3: never both of them."""
 
-    def third(lab):
-        pg3 = lab.database_host("pg3", "192.0.2.13")
-        pg3.clone_from(lab.servers[0], slot="pg3")
-
     nodes = {"pg2": {"priority": 200}}
-    w = watched(lab, prepare=third, synchronous=False, rate=50, nodes=nodes)
+    w = watched(lab, prepare=with_pg3, synchronous=False, rate=50, nodes=nodes)
     pg3 = lab.servers[2]
     config = lab.monitor.write_config(
         lab.servers, file="other.yaml", daemon=OTHER, detection=WATCHES_ALONE, nodes=nodes
@@ -80,12 +76,8 @@ def test_woken_after_another_daemon_has_finished_it_it_follows_what_was_done(lab
 def test_woken_after_an_operator_has_finished_it_by_hand_it_follows_what_was_done(lab):
     """The sleeper would promote pg2; somebody has guarded pg1 and promoted pg3 meanwhile."""
 
-    def third(lab):
-        pg3 = lab.database_host("pg3", "192.0.2.13")
-        pg3.clone_from(lab.servers[0], slot="pg3")
-
     nodes = {"pg2": {"priority": 200}}
-    w = watched(lab, prepare=third, synchronous=False, rate=50, nodes=nodes)
+    w = watched(lab, prepare=with_pg3, synchronous=False, rate=50, nodes=nodes)
     pg3 = lab.servers[2]
     w.pg1.kill9_postmaster()
     w.stop_daemon_at("fencing", before="promoting")
