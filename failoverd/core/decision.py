@@ -176,6 +176,17 @@ def retry_at(now: Now, attempt: int) -> Instant:
     return backed_off(now, attempt, RETRY_S, LONGEST_RETRY_S)
 
 
+def waits_for_a_look(s: Blocked, m: Machine, now: Now) -> bool:
+    """Whoever answers and could not be fenced is looked at once more: it may be well by now.
+
+    A fence of what is dead or silent has a last look of its own.
+    """
+    again = s.returns_to
+    answers = isinstance(again, Fencing) and again.mode is StopMode.FAST and not m.asked
+    due = now.monotonic >= s.retry_at
+    return answers and due and m.primary_report.began_at < s.retry_at
+
+
 def wake_at(m: Machine, now: Now) -> Instant | None:
     """The next deadline; the shell sleeps until it, the simulator jumps to it."""
     retries = (
@@ -193,7 +204,7 @@ def wake_at(m: Machine, now: Now) -> Instant | None:
     match m.state:
         case Settling(until=until) if m.targets:
             deadlines.append(until)
-        case Blocked(retry_at=at):
+        case Blocked(retry_at=at) as s if not waits_for_a_look(s, m, now):
             deadlines.append(at)
         case Reverting(retry_at=at) if at is not None:
             deadlines.append(at)

@@ -23,6 +23,7 @@ from failoverd.core.decision import (
     looked_at_everyone,
     retry_at,
     terms_of,
+    waits_for_a_look,
     wake_at,
     would_begin,
 )
@@ -463,7 +464,7 @@ def blocked(
     s: Blocked, m: Machine, e: Event, now: Now, p: Policy
 ) -> Blocked | Watching | Suspect | Starting | Fencing | Confirming | Reverting:
     """Nothing goes forward; left by itself when the primary is well or the reason is gone."""
-    due = now.monotonic >= s.retry_at
+    due = now.monotonic >= s.retry_at and not waits_for_a_look(s, m, now)
     if due:
         s = replace(s, retry_at=in_seconds(now, RETRY_S))
     if m.memory.primary is None:

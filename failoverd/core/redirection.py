@@ -139,8 +139,11 @@ def settled(s: Settling, m: Machine, now: Now) -> bool:
 
 
 def reopened(s: Reverting, m: Machine) -> tuple[Redirect, ...]:
-    """A primary that turned out alive does not wait for its guard to be taken back."""
-    return () if s.restart else redirections(m)
+    """A primary that turned out alive does not wait for its guard to be taken back.
+
+    Nor does one that runs again wait for the thaw of a standby that is out of reach.
+    """
+    return () if s.restart and s.guard_owed else redirections(m)
 
 
 def settling_until(now: Now, p: Policy) -> Instant:

@@ -319,6 +319,8 @@ def led_astray(before: Machine, after: Machine) -> str:
 def _watching(before: Machine, after: Machine) -> str:
     primary, timeline = after.memory.primary, after.memory.timeline
     match before.state:
+        case Reverting(restart=True, guard_owed=True, retry_at=at) if at is not None:
+            return f"watching: {primary} could not be started again, and is watched as it is"
         case Reverting():
             return f"watching: everything was taken back, {primary} is the primary as before"
         case Suspect(diagnosis=diagnosis):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from failoverd.core.effects import StopMode, Unfence, Unguard
 from failoverd.core.events import EffectFailed, Unfenced, Unguarded
-from failoverd.core.model import Guard
+from failoverd.core.model import Guard, HostFacts, Outcome
 from failoverd.effect.last_look import ROLE, serves
 from failoverd.effect.world import Node, Runs, World, act, ask, clock_in, look, why
 
@@ -78,14 +78,28 @@ async def _writing(world: World, node: Node, runs: Runs) -> list[str]:
     return [other.name for other, serving in zip(others, served, strict=True) if serving]
 
 
+def _has_postmaster(facts: HostFacts) -> bool:
+    """It runs, and is not only named in a file that was left."""
+    return any(pid == facts.postmaster_pid for pid, _ in facts.processes)
+
+
 async def _read_write(world: World, node: Node, runs: Runs) -> Unfenced | EffectFailed:
-    """Started is not enough: it must be out of recovery, within the limit of a promotion."""
+    """Started is not enough: it must be out of recovery, within the limit of a promotion.
+
+    Where nothing listens its host is asked: without a postmaster nobody is waited for.
+    """
     deadline = world.monotonic() + world.limits.promote_s
     while True:
         role = await ask(world, node, ROLE, timeout_s=world.poll_timeout_s)
         if role.ok and not role.row["in_recovery"]:
             runs.add_sql(node.name, ROLE, role.look, "in_recovery=False")
             return Unfenced(runs.evidence(f"{node.name} was started again as the primary"))
+        if role.look.outcome is Outcome.REFUSED:
+            _, facts = await look(world, node, runs)
+            if facts is not None and not _has_postmaster(facts):
+                sentence = f"no postmaster of {node.name} runs"
+                left = ", and processes of an earlier one do" if facts.processes else ""
+                return EffectFailed("not_started", runs.evidence(sentence + left))
         if world.monotonic() >= deadline:
             runs.add_sql(node.name, ROLE, role.look, f"in_recovery={role.row.get('in_recovery')}")
             sentence = f"{node.name} was started, and does not take writes"

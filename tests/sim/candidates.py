@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from failoverd.core.effects import Promote
+from failoverd.core.leadership import frozen_slot
+from failoverd.core.model import Epoch, NodeName
+from failoverd.core.states import Promoting
 from tests.sim.daemon import Daemon
 from tests.sim.postgres import Server, lsn
 from tests.sim.world import World
 
+Stood = AbstractSet[tuple[Epoch, NodeName]]
 
-def fits(world: World, server: Server, effect: Promote, d: Daemon) -> str | None:
-    """What speaks against asking that server to promote; None: nothing."""
+
+def fits(world: World, server: Server, effect: Promote, d: Daemon, stood: Stood) -> str | None:
+    """What speaks against asking that server to promote; None: nothing.
+
+    `stood`: whom the daemon has heard to be frozen, in which incident.
+    """
     if d.policy.nodes[server.name].never:
         return f"{server.name} is never to be a candidate, and is asked to promote"
-    if server.name not in d.machine.frozen and not d.restarts:
+    heard = server.name in d.machine.frozen or _stands(server, effect, d, stood)
+    if not heard and not d.restarts:
         return f"{server.name} was not frozen, and is asked to promote"
     primary = d.machine.memory.primary
     if primary is not None and primary != server.name:
@@ -24,6 +35,14 @@ def fits(world: World, server: Server, effect: Promote, d: Daemon) -> str | None
     if server.system != d.machine.memory.system_identifier:
         return f"{server.name} of another cluster is asked to promote"
     return _elsewhere(world, server, d) or _further(world, server, effect, d)
+
+
+def _stands(server: Server, effect: Promote, d: Daemon, stood: Stood) -> bool:
+    """Frozen in this incident, and asked once more after it refused, just started: it still is."""
+    state = d.machine.state
+    before = isinstance(state, Promoting) and state.asked_before
+    marked = server.slot == frozen_slot(effect.epoch, d.owner)
+    return before and marked and (effect.epoch, server.name) in stood
 
 
 def _elsewhere(world: World, server: Server, d: Daemon) -> str | None:

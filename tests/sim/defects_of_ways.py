@@ -72,7 +72,7 @@ DEAD_MEN = [
 WAYS = [
     *of(
         "core/redirection.py",
-        ("never-reopened", "    return () if s.restart else redirections(m)", "    return ()",
+        ("never-reopened", "    return () if s.restart and s.guard_owed else redirections(m)", "    return ()",
          "A way that was closed to a primary that is alive is not opened before its guard is gone."),
         ("drift-unseen", "            and not report.leads_to(job.points_at)\n", "            and False\n",
          "A way that leads elsewhere is not led back."),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from failoverd.core.events import Trigger
-from failoverd.core.model import NodeName
+from failoverd.core.model import Epoch, NodeName
 from failoverd.core.policy import Mode
 from failoverd.core.situation import Machine
 from failoverd.core.states import Confirming, Fencing
@@ -27,6 +27,8 @@ class Known:
     automatic: int = 0
     saw_well: set[NodeName] = field(default_factory=set[NodeName])
     state_metric: str = ""
+    stood: set[tuple[Epoch, NodeName]] = field(default_factory=set[tuple[Epoch, NodeName]])
+    """Whom it has heard to be frozen, in which incident."""
 
 
 @dataclass(slots=True)

@@ -179,7 +179,7 @@ class Invariants:
         writers = self._writers(server)
         if writers:
             self.fail(f"{d.name} asks {server.name} to promote, and {writers} can take commits")
-        wrong = fits(self.world, server, effect, d)
+        wrong = fits(self.world, server, effect, d, self.of(d).stood)
         if wrong is not None:
             self.fail(wrong)
 
@@ -273,6 +273,7 @@ class Invariants:
         if self.metrics is not None:
             self._metric(d, due)
         known = self.of(d)
+        known.stood.update((after.epoch, node) for node in after.frozen)
         if isinstance(due.event, OperatorAcknowledges):
             known.confirmed_at, known.automatic = None, 0
         if after.epoch < before.epoch:

@@ -141,6 +141,27 @@ def test_a_hand_that_starts_what_we_had_fenced_is_fenced_in_the_same_failover():
     assert run(2154).broken == ""
 
 
+def test_whoever_was_restarted_and_stands_still_by_our_mark_is_asked_again():
+    """It had refused while it replayed; the check went by what was heard of its freeze."""
+    assert run(5053).broken == ""
+
+
+def test_a_primary_whose_disk_was_freed_is_not_fenced_by_a_look_from_before_the_back_off():
+    """The fence had failed, for the disk was full; half a second later nothing called for it."""
+    assert run(6901).broken == ""
+
+
+@pytest.mark.parametrize("seed", [5733, 5799, 6658])
+def test_nobody_waits_for_a_server_of_which_no_postmaster_runs(seed):
+    """An orphan alone was left, or a dead-man had ended what was started: a minute went by."""
+    assert run(seed).broken == ""
+
+
+def test_a_way_is_opened_to_who_runs_again_although_a_standby_is_still_to_be_thawed():
+    """That standby had lost its power; applications found nobody for as long as it was away."""
+    assert run(5226).broken == ""
+
+
 @pytest.mark.campaign
 @pytest.mark.timeout(3000)
 def test_a_thousand_failovers_break_no_rule():

@@ -50,7 +50,7 @@ from failoverd.core.model import (
     WalEnd,
     WalLoss,
 )
-from failoverd.core.policy import Mode
+from failoverd.core.policy import Choice, Mode
 from failoverd.core.restart import restored
 from failoverd.core.sentences import state_sentence
 from failoverd.core.states import (
@@ -98,6 +98,7 @@ from tests.unit.vocabulary import (
     healthy,
     host,
     hung,
+    look,
     report,
     says,
     server,
@@ -760,6 +761,33 @@ def test_a_look_from_before_it_was_blocked_is_no_news():
 def test_it_fences_again_only_if_what_is_seen_now_still_calls_for_it(primary, standby, after):
     daemon = blocked_without_proof().sees(primary, standby, after=5)
     assert isinstance(daemon.state, after)
+
+
+def full(name, at):
+    return replace(healthy()(name, at), write=look(Outcome.FAILING, at))
+
+
+def not_fenced_though_it_answers():
+    """It cannot be written, which is reason enough here, and could not be fenced."""
+    daemon = watching(replace(PAIR, on_unwritable=Choice.FAILOVER))
+    while not isinstance(daemon.state, Fencing):
+        daemon.sees(full, streaming())
+    assert daemon.state.mode is StopMode.FAST
+    return daemon.answered(Fence, FAILED)
+
+
+def test_a_primary_that_answers_is_looked_at_once_more_before_it_is_fenced_again():
+    daemon = not_fenced_though_it_answers().sees(full, streaming(), after=0.5).wakes(1)
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.last.wake_at is None  # the next look wakes it
+    daemon.sees(healthy(), streaming(), after=0.1)
+    assert isinstance(daemon.state, Reverting)
+
+
+def test_a_primary_that_answers_and_is_no_better_is_fenced_again_by_the_next_look():
+    daemon = not_fenced_though_it_answers().wakes(1).sees(full, streaming(), after=0.1)
+    assert isinstance(daemon.state, Fencing)
+    assert daemon.state.attempt == 1
 
 
 def test_no_deadline_lies_in_the_past_while_it_waits():

@@ -5,14 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 
 from failoverd.cli.screen import status_screen
-from failoverd.core.effects import CloseTarget, Confirm, Fence, Promote, Redirect, Salvage, StopMode
+from failoverd.core.effects import (
+    CloseTarget,
+    Confirm,
+    Fence,
+    Freeze,
+    Promote,
+    ReadSettings,
+    Redirect,
+    Salvage,
+    StopMode,
+    Thaw,
+    Unfence,
+)
 from failoverd.core.events import (
     EffectFailed,
     Observed,
     Promoted,
     Redirected,
     Replied,
+    SettingsRead,
     TargetClosed,
+    Unfenced,
 )
 from failoverd.core.incident import EntryKind, describe
 from failoverd.core.model import Evidence, Instant, Look, NodeName, Outcome
@@ -29,6 +43,7 @@ from tests.unit.vocabulary import (
     ALIVE,
     FAILED,
     HERE,
+    OWN,
     PAIR,
     PG1,
     PG2,
@@ -163,6 +178,19 @@ def test_when_it_turns_out_alive_it_is_opened_again_at_once():
     daemon.answered(CloseTarget, TargetClosed(WORDS))
     daemon.answered(Fence, ALIVE)
     assert isinstance(daemon.state, Reverting)
+    assert asked(daemon) == [PROXY]
+    assert {e.primary for e in daemon.asks if isinstance(e, Redirect)} == {PG1}
+
+
+def test_one_that_runs_again_is_not_kept_closed_by_a_standby_that_is_still_to_be_thawed():
+    daemon = suspected_hung()
+    daemon.answered(CloseTarget, TargetClosed(WORDS))
+    daemon.answered(ReadSettings, SettingsRead(OWN, WORDS))
+    daemon.fenced().answered(Freeze, FAILED)
+    assert isinstance(daemon.state, Reverting)
+    assert asked(daemon) == []
+    daemon.answered(Unfence, Unfenced(WORDS))
+    assert [e.node for e in daemon.asks if isinstance(e, Thaw)] == [PG2]
     assert asked(daemon) == [PROXY]
     assert {e.primary for e in daemon.asks if isinstance(e, Redirect)} == {PG1}
 

@@ -124,6 +124,15 @@ def test_a_primary_that_is_well_again_says_what_it_was_suspected_of():
     assert entered(suspect, well, None) == "watching: pg1 is no longer unreachable"
 
 
+def test_a_primary_that_could_not_be_started_again_is_not_said_to_be_as_before():
+    well = Story().all_well().machine
+    back = Reverting(PG1, restart=True, then=None, why="me asked to unfence pg1", retry_at=AT)
+    said = entered(replace(well, state=back), well, None)
+    assert said == "watching: pg1 could not be started again, and is watched as it is"
+    given_back = replace(well, state=replace(back, guard_owed=False))
+    assert "everything was taken back" in entered(given_back, well, None)
+
+
 def test_watching_nobody_is_said():
     machine = failover().machine
     nobody = replace(machine, memory=replace(machine.memory, primary=None))

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from failoverd.core.effects import KeepDown, Quarantine, StopMode, Unfence, Unguard
 from failoverd.core.events import EffectFailed, KeptDown, Quarantined, Unfenced, Unguarded
-from failoverd.core.model import Epoch, Evidence, Guard, NodeName
+from failoverd.core.model import Epoch, Evidence, Guard, NodeName, Outcome
 from tests.sim.conduct.on_host import act_now, act_on, failed, look_at, serves
 from tests.sim.kernel import Steps
-from tests.sim.reach import Heard
+from tests.sim.reach import Heard, session_outcome
 
 if TYPE_CHECKING:
     from tests.sim.daemon import Daemon
@@ -52,6 +52,10 @@ def unfence(d: Daemon, effect: Unfence) -> Steps:
     while d.monotonic() < deadline:
         if (yield from serves(d, effect.node)):
             return Unfenced(Evidence("it is the primary again"))
+        if session_outcome(d, effect.node) is Outcome.REFUSED:
+            heard, seen = yield from look_at(d, effect.node)
+            if seen is not None and seen.postmaster_pid is None:
+                return failed("not_started", "no postmaster runs there")
         yield 0.5
     return failed("not_writable", "it was started, and does not take writes")
 
