@@ -89,7 +89,7 @@ class Memory:
     primary_lsn_at: Instant | None = None
     """None: of an earlier process, or of the control file."""
     peak_wal_rate: float = 0.0
-    """Bytes a second, the highest seen between two rounds."""
+    """Bytes a second, the highest seen between two rounds, of whichever primary."""
     last_alive_at: Instant | None = None
     failed_rounds: int = 0
     replay_stands: Mapping[NodeName, Replay] = field(default_factory=dict[NodeName, Replay])

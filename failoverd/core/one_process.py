@@ -10,7 +10,6 @@ OF_ONE_PROCESS = (
     "primary_since",
     "primary_lsn",
     "primary_lsn_at",
-    "peak_wal_rate",
     "last_alive_at",
     "failed_rounds",
     "replay_stands",
@@ -21,7 +20,10 @@ OF_ONE_PROCESS = (
     "seen_since",
     "writable_since",
 )
-"""Of what is remembered, what belongs to one process and one primary."""
+"""Of what is remembered, what belongs to one process and one primary.
+
+How fast it wrote does not: the same applications write on, wherever they are led.
+"""
 
 
 def forgetful(memory: Memory) -> Memory:

@@ -46,7 +46,6 @@ def restored(m: Machine, now: Instant, ago_s: float | None = 0.0) -> Machine:
         forgetful(m.memory),
         primary_lsn=m.memory.primary_lsn,
         primary_lsn_at=_unseen_since(m, now, ago_s),
-        peak_wal_rate=m.memory.peak_wal_rate,
     )
     kept = replace(
         unsure(m),

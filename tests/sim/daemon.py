@@ -104,15 +104,19 @@ class Daemon:
         assert self.life is not None
         return self.life.course.machine
 
-    def begin(self) -> None:
-        machine = Machine()
-        if self.journal is not None:
-            ago_s = self.now().wall - self.journal_at
-            kept, at = loads(Machine, self.journal), Instant(self.monotonic())
-            if self.store is not None:
-                machine = taken_up(kept, machine, at)
-            else:
-                machine = restored(kept, at, ago_s if ago_s >= 0.0 else None)
+    def as_it_was(self) -> Machine:
+        """What its own disk tells it when it is started."""
+        if self.journal is None:
+            return Machine()
+        ago_s = self.now().wall - self.journal_at
+        kept, at = loads(Machine, self.journal), Instant(self.monotonic())
+        return restored(kept, at, ago_s if ago_s >= 0.0 else None)
+
+    def begin(self, own: Machine | None = None) -> None:
+        """`own`: what it has seen while it followed another one."""
+        machine = self.as_it_was() if own is None else own
+        if own is not None and self.journal is not None:
+            machine = taken_up(loads(Machine, self.journal), own, Instant(self.monotonic()))
         self.life = life = Life(machine, self)
         life.rounds.begin(self._spawn)
         if self.policy.dead_man is not None:
@@ -154,12 +158,15 @@ class Daemon:
     def take_up(self) -> None:
         self.world.tell(self.name, "takes up what was journaled")
         self.restarts += self.journal is not None
-        self.begin()
+        assert self.candidacy is not None
+        self.begin(self.candidacy.onlooking.machine)
 
     def stands_down(self) -> None:
         """Another one may act: nothing is decided any more, and nothing goes on."""
         if self.life is not None:
             self.world.tell(self.name, "stands down")
+            if self.candidacy is not None:
+                self.candidacy.onlooking.machine = self.machine
             self._ends()
 
     def stall(self, seconds: float) -> None:

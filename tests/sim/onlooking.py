@@ -44,7 +44,7 @@ class Onlooking:
         self.store = store
         self.process = process
         self.heard = Others(d.name, TOLD)
-        self.machine = Machine()
+        self.machine = d.as_it_was()
         """As a follower has it: of whoever leads, with its own looks."""
         self._lost = lost
         self._text: str | None = None

@@ -99,6 +99,23 @@ def test_what_salvage_had_proved_is_not_forgotten_where_the_candidate_is_asked_a
     assert run(seed).broken == ""
 
 
+@pytest.mark.parametrize("seed", [8270, 8513])
+def test_a_primary_that_was_just_promoted_is_counted_as_writing_as_fast_as_the_one_before(seed):
+    """Cut off before it was looked at twice: 0 bytes were told, and up to 10,900 were lost."""
+    assert run(seed).broken == ""
+
+
+@pytest.mark.parametrize("seed", [5960, 8341])
+def test_whoever_takes_the_leadership_up_has_seen_what_it_saw_while_it_followed(seed):
+    """The simulator began with nothing there, and a loss of 0 bytes was told."""
+    assert run(seed).broken == ""
+
+
+def test_each_application_may_be_faster_for_once_than_the_fastest_round():
+    """Two wrote within 10 ms, between a look and the power off; the check allowed for one."""
+    assert run(6916).broken == ""
+
+
 @pytest.mark.parametrize("seed", [2853, 4862, 4868])
 def test_whoever_was_promoted_while_it_shut_down_is_to_be_started_and_nobody_else_is_asked(seed):
     """It was to be given up again and again, and what was told was that it does not answer."""

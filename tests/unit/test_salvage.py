@@ -43,7 +43,7 @@ from failoverd.core.states import (
     Watching,
 )
 from failoverd.core.wal_answers import LossMeasured, NotSalvaged, Salvaged
-from tests.unit.scenes import QUIET
+from tests.unit.scenes import CONFIRMED, QUIET
 from tests.unit.vocabulary import (
     ALIVE,
     FAILED,
@@ -586,3 +586,19 @@ def test_what_a_primary_that_was_cut_off_wrote_while_the_daemon_was_killed_count
     loss = wal_loss(Lsn(last), daemon.machine.memory, off)
     assert loss.lost_bytes >= 10 * MEGABYTE
     assert not loss.proven
+
+
+def test_what_is_written_to_a_primary_that_was_just_promoted_is_counted_by_the_one_before():
+    """It was looked at once, and nothing of its own tells how fast the applications write."""
+    daemon = Daemon()
+    for second in range(4):
+        daemon.sees(healthy(HERE + second * MEGABYTE), streaming())
+    last = HERE + 3 * MEGABYTE
+    daemon.sees(dead(), cut_off()).sees(dead(), cut_off(), after=0.21).fenced().froze({PG2: last})
+    daemon.answered(Salvage, WHOLE).answered(Promote, Promoted(WORDS))
+    daemon.answered(Confirm, CONFIRMED).answered(Redirect, NotConfigured(WORDS))
+    daemon.sees(dead(), healthy(last, timeline=2))
+    assert (daemon.state, daemon.machine.memory.primary_lsn) == (Watching(), Lsn(last))
+    off = proof(daemon.at + 10, kind=ProofKind.POWERED_OFF)
+    loss = wal_loss(Lsn(last), daemon.machine.memory, off)
+    assert loss.lost_bytes == pytest.approx(10 * MEGABYTE, rel=0.01)
