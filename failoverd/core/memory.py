@@ -102,6 +102,8 @@ class Memory:
     """The last look was spoilt by our own fault."""
     seen_since: Instant = Instant(0.0)
     """Since when we have not been blind to it for longer than it may be silent."""
+    thawed_at: Mapping[NodeName, Instant] = field(default_factory=dict[NodeName, Instant])
+    """When we thawed each: looks that began before may say that it is frozen."""
 
 
 def observe(memory: Memory, view: ClusterView, policy: Policy) -> Memory:

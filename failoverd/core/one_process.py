@@ -19,6 +19,7 @@ OF_ONE_PROCESS = (
     "blinded",
     "seen_since",
     "writable_since",
+    "thawed_at",
 )
 """Of what is remembered, what belongs to one process and one primary.
 

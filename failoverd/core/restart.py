@@ -127,6 +127,7 @@ SEEN_FROM_HERE = (
     "shutting_down_since",
     "blinded",
     "seen_since",
+    "thawed_at",
 )
 """Of what is remembered, what belongs to one process."""
 

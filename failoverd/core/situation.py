@@ -189,6 +189,7 @@ def frozen_by_others(m: Machine) -> list[NodeName]:
         and report.server.in_recovery
         and report.server.primary_slot_name.startswith(FROZEN_SLOT)
         and report.name not in m.saved
+        and report.began_at > m.memory.thawed_at.get(report.name, Instant(-1.0))
     }
     return sorted(seen | m.frozen_by_others)
 

@@ -58,7 +58,7 @@ from failoverd.core.redirection import followed
 from failoverd.core.restart import clocks_kept
 from failoverd.core.retry import in_seconds, is_due
 from failoverd.core.salvage import to_measure
-from failoverd.core.situation import Machine
+from failoverd.core.situation import Machine, frozen_by_others
 from failoverd.core.split_brain import noted
 from failoverd.core.states import Blocked, Paused, Reverting, Starting
 from failoverd.core.upholding import upheld
@@ -78,7 +78,8 @@ def upkeep(m: Machine) -> tuple[Effect, ...]:
         if job.retry_at is not None:
             continue
         if job.job is Job.OWED_UNGUARD and not others_write(m.view, m.memory):
-            owed.append(Unguard(node, m.epoch, job.attempt))
+            held = _held_down(m, node)
+            owed.append(Unfence(node, m.epoch) if held else Unguard(node, m.epoch, job.attempt))
         elif job.job is Job.OWED_GUARD:
             owed.append(Quarantine(node, m.epoch, job.attempt))
         elif job.job in (Job.REPOINTING, Job.DETACHED) and not others_write(m.view, m.memory):
@@ -109,6 +110,14 @@ def owed_thaws(m: Machine) -> dict[NodeName, SavedSettings]:
         for node, saved in m.saved.items()
         if node not in m.jobs or m.jobs[node].job not in TO_FOLLOW | {Job.REJOINING}
     }
+
+
+def _held_down(m: Machine, node: NodeName) -> bool:
+    """Somebody started the primary under our guard: that is not taken from under a standby."""
+    report = m.view.report(node)
+    standby = report.server is not None and report.server.in_recovery
+    ours = node == m.memory.primary and report.host_of_now and under_our_guard(report)
+    return standby and ours and not frozen_by_others(m)
 
 
 def _came_back(m: Machine, node: NodeName) -> bool:
@@ -162,8 +171,10 @@ def _after_reply(m: Machine, event: Replied, now: Now) -> Machine:
         case Replied(effect=Unguard() | Unfence() as effect, result=Unguarded() | Unfenced()):
             return _unguarded(m, effect)
         case Replied(effect=Thaw(node=node, saved=saved), result=Thawed()):
-            return _thawed(m, node) if in_time and m.saved.get(node) == saved else m
-        case Replied(effect=Unguard(node=node), result=EffectFailed()) if node in m.jobs:
+            return _thawed(m, node, now) if in_time and m.saved.get(node) == saved else m
+        case Replied(effect=Unguard(node=node) | Unfence(node=node), result=EffectFailed()) if (
+            node in m.jobs
+        ):
             return _again_later(m, m.jobs[node], node, now)
         case Replied(effect=Thaw(node=node), result=EffectFailed()) if node in m.saved:
             job = m.jobs.get(node) or NodeJob(Job.OWED_THAW, m.epoch)
@@ -203,7 +214,13 @@ def _told(m: Machine, node: NodeName, done: bool, now: Now) -> Machine:  # noqa:
         return _again_later(m, m.jobs[node], node, now)
     m = _again_later(m, m.jobs[node], node, now, FOLLOWS_WITHIN_S)
     job = replace(m.jobs[node], job=Job.REPOINTING, told=True)
-    return m.unfrozen(node).owing(node, job)
+    return _unfrozen(m, node, now).owing(node, job)
+
+
+def _unfrozen(m: Machine, node: NodeName, now: Now) -> Machine:
+    """By us: a look from before it is no news of another daemon's freeze."""
+    thawed_at = {**m.memory.thawed_at, node: now.monotonic}
+    return replace(m.unfrozen(node), memory=replace(m.memory, thawed_at=thawed_at))
 
 
 def _set(m: Machine, effect: SetSynchronous, done: bool, now: Now) -> Machine:  # noqa: FBT001
@@ -257,9 +274,9 @@ def _unguarded(m: Machine, effect: Unguard | Unfence) -> Machine:
     return m.owing_nothing(effect.node)
 
 
-def _thawed(m: Machine, node: NodeName) -> Machine:
+def _thawed(m: Machine, node: NodeName, now: Now) -> Machine:
     """Its own settings are in force again."""
-    m = m.unfrozen(node)
+    m = _unfrozen(m, node, now)
     paid = node in m.jobs and m.jobs[node].job in (Job.DETACHED, Job.OWED_THAW)
     return m.owing_nothing(node) if paid else m
 

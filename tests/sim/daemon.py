@@ -55,7 +55,7 @@ class Daemon:
     ) -> None:
         self.name = name
         self.world = world
-        self.policy = policy
+        self.policy = self._reloaded = policy
         self.journal: str | None = None
         self.journal_at = WallTime(0.0)
         """The machine of the last record, as text: what a restart knows."""
@@ -104,6 +104,12 @@ class Daemon:
         assert self.life is not None
         return self.life.course.machine
 
+    def reload(self, policy: Policy) -> None:
+        """In force between two turns, as the supervisor takes it up."""
+        self._reloaded = policy
+        if self.life is None or not self.life.consuming:
+            self.policy = policy
+
     def as_it_was(self) -> Machine:
         """What its own disk tells it when it is started."""
         if self.journal is None:
@@ -114,6 +120,7 @@ class Daemon:
 
     def begin(self, own: Machine | None = None) -> None:
         """`own`: what it has seen while it followed another one."""
+        self.policy = self._reloaded
         machine = self.as_it_was() if own is None else own
         if own is not None and self.journal is not None:
             machine = taken_up(loads(Machine, self.journal), own, Instant(self.monotonic()))
@@ -220,6 +227,7 @@ class Daemon:
             if not done and isinstance(event, Replied):
                 self.world.kernel.after(JOURNAL_RETRY_S, self._again, life, event)
         life.consuming = False
+        self.policy = self._reloaded
         self._sleep()
 
     def _again(self, life: Life, event: Event) -> None:
@@ -230,6 +238,7 @@ class Daemon:
         life = self.life
         assert life is not None
         self.turns += 1
+        self.policy = self._reloaded
         primary = self.machine.memory.primary
         turn = life.course.turn(event, self.now(), self.policy)
         written: Written | None = None

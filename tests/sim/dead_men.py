@@ -10,13 +10,14 @@ from failoverd.core.model import NodeName
 from failoverd.core.policy import Mode
 from failoverd.core.states import Blocked, Paused
 from tests.sim.daemon import Daemon
-from tests.sim.postgres import Host, Server
+from tests.sim.postgres import Host, Server, Stream
 from tests.sim.watcher import LOOK_S, Watcher, armed_for
 from tests.sim.world import World
 
 LET_GO_S = 25.0
 """So long a host is within reach before it counts that nothing was let go there."""
 FIRES_AWAKE_S = 3.0
+ROUND_TRIP_S = 0.01
 KNOWN_S = 6.0
 """A renewal that is refused or unanswered by then tells what is armed, and what is not."""
 
@@ -72,12 +73,17 @@ class DeadMen:
         for name in w.standbys:
             standby = self.world.server(name)
             stream = standby.stream
-            hears = stream is not None and self.world.now - stream.heard_at < 0.5
+            hears = stream is not None and self._could_answer(stream)
             alive = server.serving(self.world.now) and self.world.streams(standby, server)
             back = self.world.passes(name, host.name) and not host.disk_full
             held = self.world.slow.get((name, host.name), 0.0) < 0.5
             if hears and alive and back and held and self._could_write(self.world.hosts[name]):
                 self.fail(f"the dead-man of {host.name} fires, and {name} receives from it")
+
+    def _could_answer(self, stream: Stream) -> bool:
+        """Who came after the last question has not answered it yet."""
+        now = self.world.now
+        return now - stream.heard_at < 0.5 and now - stream.since > LOOK_S + ROUND_TRIP_S
 
     def _could_write(self, standby: Host) -> bool:
         """Since the last look but one: what arrived on a full disk had no answer."""

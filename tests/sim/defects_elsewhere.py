@@ -46,7 +46,7 @@ OTHERS = [
          "An old primary that comes back is not fenced."),
         ("first-contact", "            owed.append(Quarantine(node, m.epoch, job.attempt))\n", "            pass\n",
          "A host that was turned off is not guarded at the first contact."),
-        ("thaw-forgotten", "    m = m.unfrozen(node)\n    paid", "    m = replace(m.unfrozen(node), saved={})\n    paid",
+        ("thaw-forgotten", "    m = _unfrozen(m, node, now)\n    paid", "    m = replace(_unfrozen(m, node, now), saved={})\n    paid",
          "One thaw pays what is owed to all."),
         ("follows-nobody", "            and (job.job in TO_FOLLOW or direct(server.receiver, primary, p))\n", "",
          "An old primary that streams from anybody is a standby again."),

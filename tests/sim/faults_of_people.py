@@ -115,11 +115,11 @@ def _mode_observe(s: Stage, f: Fault, host: Host) -> Callable[[], None]:
     """The configuration of every daemon is changed, and later changed back; both are reloaded."""
     before = {d.name: d.policy for d in s.daemons}
     for d in s.daemons:
-        d.policy = replace(d.policy, mode=Mode.OBSERVE)
+        d.reload(replace(d.policy, mode=Mode.OBSERVE))
 
     def changed_back() -> None:
         for d in s.daemons:
-            d.policy = before[d.name]
+            d.reload(before[d.name])
 
     return changed_back
 

@@ -60,6 +60,9 @@ class Onlookers:
                 self.fail(f"{d.name} takes what {one.name} has seen for {dated:.2f} s")
         if primary is None or m.diagnosis not in BY_SILENCE:
             return
+        # Of whom it looked at before, a follower has told: it has to hear whom to look at now.
+        if d.monotonic() - m.memory.primary_since < REACHED_S:
+            return
         for other in self.daemons:
             there = min(self._there_since(d), self._there_since(other)) > REACHED_S
             reaches = self.world.now - silent_at.get((other.name, primary), 0.0) > REACHED_S

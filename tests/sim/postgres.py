@@ -52,6 +52,7 @@ class Stream:
     life: int
     """Of the upstream's server: another one is another connection."""
     heard_at: float
+    since: float
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from failoverd.core.jobs import TO_FOLLOW, Job
-from failoverd.core.model import NodeName
+from failoverd.core.leadership import frozen_slot
+from failoverd.core.model import Epoch, NodeName
 from failoverd.core.policy import Mode
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, BlockReason, Suspect, Watching, name_of
@@ -63,6 +64,7 @@ class Rest:
                 and server.recovery
                 and job not in TO_FOLLOW
                 and not self._kept_by_other(d, host)
+                and not self._frozen_by_who_forgot(host)
             ):
                 return f"{host.name} is frozen, and {d.name} owes it {job}"
             if job is Job.OWED_THAW and host.name not in m.saved:
@@ -84,6 +86,11 @@ class Rest:
 
     def _kept_by_other(self, d: Daemon, host: Host) -> bool:
         return any(host.name in o.machine.jobs for o in self.daemons if o is not d and o.alive)
+
+    def _frozen_by_who_forgot(self, host: Host) -> bool:
+        """By one of two that know nothing of each other, whose journal was lost since."""
+        frozen = frozen_slot(Epoch(host.epoch), host.owner)
+        return host.owner in self.forgot and host.server.slot == frozen
 
     def _guarded_by_other(self, d: Daemon, host: Host) -> bool:
         """Down, and guarded by one that keeps it so; its later number bars everybody else there."""

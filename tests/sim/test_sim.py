@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import typing
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from failoverd.core.effects import Effect
 from failoverd.core.model import Outcome
 from failoverd.core.states import Blocked
 from tests.sim.acting import CONDUCT
+from tests.sim.fault import Fault
 from tests.sim.faults import CONDUCT as FAULTS
 from tests.sim.plan import NAMES, plan_of
 from tests.sim.postgres import SyncNames
@@ -177,6 +179,42 @@ def test_nobody_waits_for_a_server_of_which_no_postmaster_runs(seed):
 def test_a_way_is_opened_to_who_runs_again_although_a_standby_is_still_to_be_thawed():
     """That standby had lost its power; applications found nobody for as long as it was away."""
     assert run(5226).broken == ""
+
+
+def test_a_standby_that_was_thawed_this_moment_has_not_answered_a_dead_man():
+    """It streamed for 0.2 s, and was asked before that; the check took its stream for an answer."""
+    assert run(7739).broken == ""
+
+
+def test_a_reload_is_in_force_between_two_turns():
+    """Here it was in force in the middle of one, which was decided by the mode before."""
+    assert run(6262).broken == ""
+
+
+def test_a_follower_has_to_hear_who_the_primary_is_now_before_it_can_tell_of_it():
+    """A second after the promotion; the check counted since when the node could be reached."""
+    assert run(7612).broken == ""
+
+
+def test_what_a_daemon_has_frozen_whose_journal_was_lost_is_owed_by_nobody():
+    """Of two without a lease; the check asked it of the other one, which keeps its hands off."""
+    assert run(8107).broken == ""
+
+
+@pytest.mark.parametrize("lasts", [1.9, 40.0])
+def test_a_primary_that_was_started_under_our_guard_is_one_again_once_it_is_reached(lasts):
+    """By the look before the thaw its standbys were frozen; or the way back was given up.
+
+    These are the faults to which seed 6230 was shrunk.
+    """
+    found = plan_of(6230)
+    faults = (
+        Fault(4.3466, "crash and restart", "writer", 1.2, 43),
+        Fault(4.59444, "cut from etcd", "writer", 3.6, 49),
+        Fault(8.54, "one way cut", "writer", lasts, 43),
+    )
+    assert run_plan(replace(found, faults=faults)).broken == ""
+    assert run_plan(found).broken == ""
 
 
 @pytest.mark.campaign

@@ -245,7 +245,7 @@ class World:
         if not possible:
             self.kernel.after(RECEIVER_RETRY_S, self._receive, server, life)
             return
-        server.stream, server.has_received = Stream(name, upstream.life, self.now), True
+        server.stream, server.has_received = Stream(name, upstream.life, self.now, self.now), True
         upstream.flushed[server.name] = len(server.wal)
         self.deliver_soon(server, upstream)
 

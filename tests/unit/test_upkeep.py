@@ -13,6 +13,7 @@ from failoverd.core.effects import (
     Repoint,
     StopMode,
     Thaw,
+    Unfence,
     Unguard,
 )
 from failoverd.core.events import (
@@ -24,11 +25,12 @@ from failoverd.core.events import (
     Replied,
     Repointed,
     Thawed,
+    Unfenced,
     Unguarded,
 )
 from failoverd.core.following import upstream_for
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Epoch, Evidence, Lsn, SystemIdentifier
+from failoverd.core.model import Epoch, Evidence, Guard, Lsn, Outcome, SystemIdentifier
 from failoverd.core.policy import Mode
 from failoverd.core.replication import Receiver, Sender, Slot
 from failoverd.core.restart import restored
@@ -51,7 +53,10 @@ from tests.unit.vocabulary import (
     dead,
     gone,
     healthy,
+    host,
     proof,
+    report,
+    server,
     streaming,
     view,
     watching,
@@ -242,6 +247,45 @@ def test_what_could_not_be_thawed_is_asked_again_ten_seconds_later_with_another_
     daemon.answered(Thaw, Thawed(WORDS))
     assert daemon.machine.saved == {}
     assert [type(e) for e in daemon.asks] == [Equip]
+
+
+def held_down(name, at):
+    """The primary, started by somebody under our guard."""
+    return report(name, at, Outcome.OK, server(at, in_recovery=True), host(at, guard=Guard.OURS))
+
+
+def frozen(name, at):
+    seen = cut_off()(name, at)
+    return replace(seen, server=replace(seen.server, primary_slot_name="failoverd_frozen_1"))
+
+
+def test_a_primary_that_our_guard_holds_down_is_started_again_also_after_the_way_back():
+    daemon = with_job(Job.OWED_UNGUARD).sees(held_down, cut_off())
+    assert [type(e) for e in daemon.asks] == [Unfence]
+    daemon.answered(Unfence, FAILED)
+    assert daemon.asks == ()
+    daemon.wakes(11)
+    assert [type(e) for e in daemon.asks] == [Unfence]
+    assert daemon.answered(Unfence, Unfenced(WORDS)).machine.jobs == {}
+
+
+def test_it_is_not_started_beside_a_standby_that_another_daemon_has_frozen():
+    daemon = with_job(Job.OWED_UNGUARD).sees(held_down, frozen)
+    assert [type(e) for e in daemon.asks] == [Unguard]
+
+
+def test_a_look_from_before_our_thaw_is_no_freeze_of_another_daemons():
+    daemon = crashed().fenced().sees(dead(), frozen, after=0.1)
+    daemon.machine = replace(
+        daemon.machine,
+        state=Reverting(PG1, restart=False, then=None, why="it is well"),
+        saved={PG2: OWN},
+    )
+    daemon.answered(Thaw, Thawed(WORDS))
+    assert isinstance(daemon.state, Reverting)
+    assert [type(e) for e in daemon.asks] == [Unguard]
+    daemon.sees(healthy(), frozen)
+    assert daemon.state == Watching()
 
 
 def test_a_guard_laid_is_a_guard_owed_until_it_is_gone():
