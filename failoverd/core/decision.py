@@ -202,7 +202,7 @@ def wake_at(m: Machine, now: Now) -> Instant | None:
     if m.dead_man is not None and m.dead_man.retry_at is not None:
         deadlines.append(m.dead_man.retry_at)
     match m.state:
-        case Settling(until=until) if m.targets:
+        case Settling(until=until):
             deadlines.append(until)
         case Blocked(retry_at=at) as s if not waits_for_a_look(s, m, now):
             deadlines.append(at)

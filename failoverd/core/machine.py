@@ -413,7 +413,7 @@ def settling(s: Settling, m: Machine, e: Event, now: Now, p: Policy) -> Settling
             not m.targets
         ):
             return Watching()
-        case _ if m.targets and settled(s, m, now):
+        case _ if settled(s, m, now):
             return Watching()
         case _:
             return replace(s, done=frozenset(m.targets) - frozenset(owed(m.targets, s.primary)))

@@ -134,8 +134,12 @@ def _having(m: Machine, name: TargetName, job: TargetJob) -> Machine:
 
 
 def settled(s: Settling, m: Machine, now: Now) -> bool:
-    """Every target leads to the new primary, or the budget is spent: the rest is upkeep."""
-    return not owed(m.targets, s.primary) or now.monotonic >= s.until
+    """Every target leads to the new primary, or the budget is spent: the rest is upkeep.
+
+    Where there are none it is waited for the answer that says so, which an observer never gets.
+    """
+    led = bool(m.targets) and not owed(m.targets, s.primary)
+    return led or now.monotonic >= s.until
 
 
 def reopened(s: Reverting, m: Machine) -> tuple[Redirect, ...]:

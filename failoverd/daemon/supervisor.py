@@ -30,7 +30,7 @@ from failoverd.core.operator import in_procedure, refusal
 from failoverd.core.policy import Policy, TargetName
 from failoverd.core.restart import followed, taken_up
 from failoverd.core.situation import Machine
-from failoverd.core.states import Blocked, Salvaging
+from failoverd.core.states import Blocked, Salvaging, Settling
 from failoverd.daemon import clock
 from failoverd.daemon.course import (
     JOURNAL_RETRY_S,
@@ -186,6 +186,12 @@ class Supervisor:
     def _may_stop(self) -> bool:
         return not self.in_procedure or isinstance(self.machine.state, Blocked)
 
+    @property
+    def _may_reload(self) -> bool:
+        """Applications that are being sent to the new primary get there first."""
+        settling = self._course.leads and isinstance(self.machine.state, Settling)
+        return self._may_stop and not settling
+
     # Its life.
 
     async def run(self) -> None:
@@ -234,7 +240,7 @@ class Supervisor:
         """The one consumer. Returns when it may stop, or when a reload may be taken up."""
         self._under_way.begin(group, self._course.resume(self.policy))
         while not (self._stopping and self._may_stop):
-            if self._pending is not None and self._may_stop:
+            if self._pending is not None and self._may_reload:
                 return
             event = await self._next()
             match event:

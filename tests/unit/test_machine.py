@@ -903,6 +903,17 @@ def test_applications_are_still_sent_over_after_a_restart():
     assert (daemon.machine.last_confirmed, len(daemon.machine.failovers)) == (last, count)
 
 
+def test_an_observer_that_is_started_while_they_are_sent_over_watches_on_all_the_same():
+    daemon = resumed(confirming().answered(Confirm, CONFIRMED))
+    daemon.policy = replace(daemon.policy, mode=Mode.OBSERVE)
+    daemon.sees(dead(), NEW_PRIMARY, after=5)
+    assert isinstance(daemon.state, Settling)
+    assert daemon.asks == ()
+    assert daemon.last.wake_at is not None
+    daemon.wakes(daemon.last.wake_at - daemon.at)
+    assert daemon.state == Watching()
+
+
 def test_somebody_elses_promotion_ends_an_incident_that_asked_nobody():
     for daemon in (crashed(), electing(), resumed(electing()), blocked_without_proof()):
         daemon.sees(dead(), NEW_PRIMARY)
