@@ -78,7 +78,7 @@ def refusal(m: Machine, c: Command, p: Policy) -> str | None:
             return _refuse_failover(m, c, p)
         case OperatorPause() if in_procedure(m):
             return f"a failover is under way ({name_of(m.state)}): pause after it"
-        case OperatorPause() if _settles(m):
+        case OperatorPause() if settles(m):
             return "a failover is being finished (settling): pause after it"
         case OperatorPause() if isinstance(m.state, Paused):
             return "it is paused already"
@@ -168,7 +168,7 @@ def _refuse_unfence(m: Machine, node: NodeName) -> str | None:
     return None
 
 
-def _settles(m: Machine) -> bool:
+def settles(m: Machine) -> bool:
     """Applications are being sent over, or will be as soon as everybody was looked at."""
     return isinstance(m.state, Settling) or (
         isinstance(m.state, Starting) and m.state.settling is not None

@@ -28,8 +28,10 @@ from failoverd.core.incident import Entry, describe
 from failoverd.core.machine import step
 from failoverd.core.model import Epoch, Instant
 from failoverd.core.numbering import number_of
+from failoverd.core.operator import in_procedure, settles
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
+from failoverd.core.states import Blocked
 from failoverd.record.record import Basis, Record
 
 JOURNAL_RETRY_S = 1.0
@@ -108,6 +110,19 @@ class Course:
         self._asked: set[tuple[int, Effect]] = set()
         self._unanswered: set[tuple[int, Effect]] = set()
         self._in_line: set[Effect] = set()
+
+    @property
+    def in_procedure(self) -> bool:
+        return self.leads and in_procedure(self.machine)
+
+    @property
+    def may_stop(self) -> bool:
+        return not self.in_procedure or isinstance(self.machine.state, Blocked)
+
+    @property
+    def may_reload(self) -> bool:
+        """Applications that are being sent to the new primary get there first."""
+        return self.may_stop and not (self.leads and settles(self.machine))
 
     def resume(self, policy: Policy) -> Ask:
         """What the machine as it stands asks for."""

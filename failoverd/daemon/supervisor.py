@@ -26,11 +26,11 @@ from failoverd.core.events import (
 )
 from failoverd.core.incident import Entry
 from failoverd.core.model import ClusterView, Epoch, Instant, NodeName, NodeReport
-from failoverd.core.operator import in_procedure, refusal
+from failoverd.core.operator import refusal
 from failoverd.core.policy import Policy, TargetName
 from failoverd.core.restart import followed, taken_up
 from failoverd.core.situation import Machine
-from failoverd.core.states import Blocked, Salvaging, Settling
+from failoverd.core.states import Salvaging
 from failoverd.daemon import clock
 from failoverd.daemon.course import (
     JOURNAL_RETRY_S,
@@ -180,17 +180,7 @@ class Supervisor:
     @property
     def in_procedure(self) -> bool:
         """And it is this daemon that must finish it."""
-        return self._course.leads and in_procedure(self.machine)
-
-    @property
-    def _may_stop(self) -> bool:
-        return not self.in_procedure or isinstance(self.machine.state, Blocked)
-
-    @property
-    def _may_reload(self) -> bool:
-        """Applications that are being sent to the new primary get there first."""
-        settling = self._course.leads and isinstance(self.machine.state, Settling)
-        return self._may_stop and not settling
+        return self._course.in_procedure
 
     # Its life.
 
@@ -239,8 +229,8 @@ class Supervisor:
     async def _consume(self, group: asyncio.TaskGroup) -> None:
         """The one consumer. Returns when it may stop, or when a reload may be taken up."""
         self._under_way.begin(group, self._course.resume(self.policy))
-        while not (self._stopping and self._may_stop):
-            if self._pending is not None and self._may_reload:
+        while not (self._stopping and self._course.may_stop):
+            if self._pending is not None and self._course.may_reload:
                 return
             event = await self._next()
             match event:
