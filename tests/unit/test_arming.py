@@ -39,7 +39,6 @@ from failoverd.core.events import (
 from failoverd.core.incident import EntryKind, describe
 from failoverd.core.model import Evidence, Guard, Instant, Outcome, ProofKind, Sender
 from failoverd.core.policy import DeadManPolicy, Mode
-from failoverd.core.restart import restored
 from failoverd.core.states import Blocked, Electing, Fencing, Paused, Reverting, Suspect, Watching
 from failoverd.record.codec import decode, encode
 from tests.unit.vocabulary import (
@@ -92,10 +91,6 @@ def armed(policy=BOTH, *standbys):
     return watched(policy, *standbys).answered(ArmDeadMan, armed_by())
 
 
-def asked(daemon, kind):
-    return [effect for effect in daemon.asks if isinstance(effect, kind)]
-
-
 def cut(policy=BOTH):
     """Armed, and neither the primary nor its host answers any more: it is being fenced."""
     daemon = armed(policy)
@@ -107,20 +102,20 @@ def cut(policy=BOTH):
 
 def test_off_by_default():
     daemon = watching()
-    assert asked(daemon, ArmDeadMan) == []
+    assert daemon.asked(ArmDeadMan) == []
     assert daemon.machine.dead_man is None
     assert why_not(daemon.machine, daemon.now, daemon.policy) == "fencing.ladder has no dead_man"
 
 
 def test_it_is_armed_for_a_primary_that_is_watched_and_well():
     daemon = watched()
-    (ask,) = asked(daemon, ArmDeadMan)
+    (ask,) = daemon.asked(ArmDeadMan)
     assert (ask.node, ask.standbys, ask.ttl_s) == (PG1, frozenset({PG2}), 5.0)
     assert ask.epoch == daemon.machine.epoch > 0
     assert renewed(daemon.machine) is None
     daemon.answered(ArmDeadMan, armed_by())
     assert renewed(daemon.machine) is not None
-    assert asked(daemon, ArmDeadMan) == []
+    assert daemon.asked(ArmDeadMan) == []
     assert why_not(daemon.machine, daemon.now, daemon.policy) == ""
 
 
@@ -131,20 +126,20 @@ def test_what_is_journaled_of_it_is_read_back():
 
 def test_only_standbys_that_stream_from_it_are_named():
     daemon = watched(THREE, PG3)
-    assert asked(daemon, ArmDeadMan)[0].standbys == {PG3}
+    assert daemon.asked(ArmDeadMan)[0].standbys == {PG3}
 
 
 def test_of_those_that_the_configuration_lists():
     listed = replace(TRIO, dead_man=DeadManPolicy(5.0, frozenset({PG2})))
-    assert asked(watched(listed, PG2, PG3), ArmDeadMan)[0].standbys == {PG2}
+    assert watched(listed, PG2, PG3).asked(ArmDeadMan)[0].standbys == {PG2}
 
 
 def test_who_may_never_take_over_is_named_only_if_it_is_listed():
     never = {**TRIO.nodes, PG3: replace(TRIO.nodes[PG3], never=True)}
     by_default = replace(THREE, nodes=never)
-    assert asked(watched(by_default, PG2, PG3), ArmDeadMan)[0].standbys == {PG2}
+    assert watched(by_default, PG2, PG3).asked(ArmDeadMan)[0].standbys == {PG2}
     listed = replace(by_default, dead_man=DeadManPolicy(5.0, frozenset({PG2, PG3})))
-    assert asked(watched(listed, PG2, PG3), ArmDeadMan)[0].standbys == {PG2, PG3}
+    assert watched(listed, PG2, PG3).asked(ArmDeadMan)[0].standbys == {PG2, PG3}
 
 
 def test_whoever_shares_its_name_with_somebody_who_is_not_frozen_is_not_named():
@@ -153,22 +148,22 @@ def test_whoever_shares_its_name_with_somebody_who_is_not_frozen_is_not_named():
         senders=tuple(replace(sender(n), application_name="walreceiver") for n in (PG2, PG3))
     )
     daemon = watching(replace(THREE, nodes=never), primary=primary)
-    assert asked(daemon, ArmDeadMan) == []
+    assert daemon.asked(ArmDeadMan) == []
     assert "application_name" in why_not(daemon.machine, daemon.now, daemon.policy)
     both = watching(THREE, primary=primary)
-    assert asked(both, ArmDeadMan)[0].standbys == {PG2, PG3}
+    assert both.asked(ArmDeadMan)[0].standbys == {PG2, PG3}
 
 
 @pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.MANUAL])
 def test_never_where_nobody_would_fail_over_by_itself(mode):
     daemon = watched(replace(BOTH, mode=mode))
-    assert asked(daemon, ArmDeadMan) == []
+    assert daemon.asked(ArmDeadMan) == []
     assert f"mode is {mode}" in why_not(daemon.machine, daemon.now, daemon.policy)
 
 
 def test_without_a_standby_that_streams_it_is_not_armed():
     daemon = watching(BOTH)
-    assert asked(daemon, ArmDeadMan) == []
+    assert daemon.asked(ArmDeadMan) == []
     assert "no standby" in why_not(daemon.machine, daemon.now, daemon.policy)
 
 
@@ -177,23 +172,23 @@ def test_it_is_not_armed_where_the_loss_until_then_would_forbid_the_promotion():
     daemon = Daemon(BOTH)
     for lsn in writes:
         daemon.sees(well(lsn=lsn), streaming(HERE - lsn))
-    assert asked(daemon, ArmDeadMan) == []
-    assert len(asked(daemon, DisarmDeadMan)) == 1
+    assert daemon.asked(ArmDeadMan) == []
+    assert len(daemon.asked(DisarmDeadMan)) == 1
     assert "may be too much" in why_not(daemon.machine, daemon.now, daemon.policy)
 
 
 def test_it_is_disarmed_once_nobody_could_take_over_and_armed_again_when_somebody_can():
     daemon = armed()
     daemon.sees(healthy(), gone())
-    assert asked(daemon, DisarmDeadMan) == []
+    assert daemon.asked(DisarmDeadMan) == []
     for _ in range(5):
         daemon.sees(healthy(), gone())
     assert renewed(daemon.machine) is None
     daemon.answered(DisarmDeadMan, DeadManDisarmed(WORDS))
     assert daemon.machine.dead_man is None
     daemon.sees(well(), streaming())
-    first = asked(watched(), ArmDeadMan)[0]
-    (again,) = asked(daemon, ArmDeadMan)
+    first = watched().asked(ArmDeadMan)[0]
+    (again,) = daemon.asked(ArmDeadMan)
     assert again != first, "the same visit does not ask for the same twice"
 
 
@@ -201,7 +196,7 @@ def test_a_standby_that_is_back_at_once_changes_nothing():
     daemon = armed()
     for _ in range(10):
         daemon.sees(healthy(), gone()).sees(well(), streaming())
-    assert asked(daemon, DisarmDeadMan) == []
+    assert daemon.asked(DisarmDeadMan) == []
     assert renewed(daemon.machine) is not None
 
 
@@ -209,27 +204,27 @@ def test_when_other_standbys_can_answer_it_is_armed_anew_with_them():
     daemon = armed(THREE, PG2)
     for _ in range(6):
         daemon.sees(well(PG2, PG3), streaming(), streaming())
-    assert asked(daemon, ArmDeadMan)[0].standbys == {PG2, PG3}
+    assert daemon.asked(ArmDeadMan)[0].standbys == {PG2, PG3}
 
 
 def test_a_server_that_was_started_anew_is_armed_for_at_once():
     daemon = armed()
     daemon.sees(well(postmaster_started="1700000500"), streaming())
-    assert len(asked(daemon, ArmDeadMan)) == 1
+    assert len(daemon.asked(ArmDeadMan)) == 1
     daemon.answered(ArmDeadMan, armed_by("second", ArmedFor("boot", 70, "1700000500")))
     daemon.sees(well(postmaster_started="1700000500"), streaming())
-    assert asked(daemon, ArmDeadMan) == []
+    assert daemon.asked(ArmDeadMan) == []
 
 
 def test_what_was_lost_is_armed_anew_after_a_moment():
     daemon = armed().told(DeadManLost("first", "its process 7 has ended"))
     assert renewed(daemon.machine) is None
-    assert asked(daemon, ArmDeadMan) == []
+    assert daemon.asked(ArmDeadMan) == []
     assert daemon.machine.dead_man.name == ""
     assert "has ended" in why_not(daemon.machine, daemon.now, daemon.policy)
     for _ in range(6):
         daemon.sees(well(), streaming())
-    assert len(asked(daemon, ArmDeadMan)) == 1
+    assert len(daemon.asked(ArmDeadMan)) == 1
 
 
 def test_a_host_that_was_booted_since_has_none():
@@ -238,7 +233,7 @@ def test_a_host_that_was_booted_since_has_none():
     assert "booted" in why_not(daemon.machine, daemon.now, daemon.policy)
     for _ in range(5):
         daemon.sees(gone(), cut_off(reach=Outcome.TIMED_OUT))
-    assert asked(daemon, Freeze) == []
+    assert daemon.asked(Freeze) == []
 
 
 def test_the_loss_of_an_earlier_arming_is_no_news():
@@ -250,11 +245,11 @@ def test_the_loss_of_an_earlier_arming_is_no_news():
 
 def test_what_failed_is_tried_again_later():
     daemon = watched().answered(ArmDeadMan, EffectFailed("not_armed", Evidence("no setsid")))
-    assert asked(daemon, ArmDeadMan) == []
+    assert daemon.asked(ArmDeadMan) == []
     assert "no setsid" in why_not(daemon.machine, daemon.now, daemon.policy)
     assert daemon.last.wake_at == daemon.at + 10
     daemon.wakes(10)
-    assert len(asked(daemon, ArmDeadMan)) == 1
+    assert len(daemon.asked(ArmDeadMan)) == 1
 
 
 def test_paused_it_is_disarmed_first_of_all_and_armed_again_afterwards():
@@ -266,16 +261,16 @@ def test_paused_it_is_disarmed_first_of_all_and_armed_again_afterwards():
     assert daemon.asks == ()
     assert why_not(daemon.machine, daemon.now, daemon.policy) == "paused by dba"
     daemon.told(OperatorResume("dba")).sees(well(), streaming())
-    assert len(asked(daemon, ArmDeadMan)) == 1
+    assert len(daemon.asked(ArmDeadMan)) == 1
 
 
 def test_paused_while_it_was_being_armed_it_is_disarmed_after_that():
     daemon = watched()
-    ask, visit = asked(daemon, ArmDeadMan)[0], daemon.machine.visit
+    ask, visit = daemon.asked(ArmDeadMan)[0], daemon.machine.visit
     daemon.told(OperatorPause("dba"))
     daemon.happens(Replied(visit, ask, armed_by()))
     assert daemon.machine.dead_man.phase is Phase.DISARMING
-    assert len(asked(daemon, DisarmDeadMan)) == 1
+    assert len(daemon.asked(DisarmDeadMan)) == 1
 
 
 @pytest.mark.parametrize("answer", [DeadManDisarmed(WORDS), FAILED])
@@ -299,32 +294,32 @@ def test_another_ttl_is_armed_with_at_once():
     daemon = armed()
     daemon.policy = replace(PAIR, dead_man=DeadManPolicy(8.0))
     daemon.sees(well(), streaming())
-    assert asked(daemon, ArmDeadMan)[0].ttl_s == 8.0
+    assert daemon.asked(ArmDeadMan)[0].ttl_s == 8.0
 
 
 def test_after_a_restart_it_is_no_proof_and_is_armed_anew():
     daemon = armed()
-    daemon.machine = restored(daemon.machine, Instant(daemon.at))
+    daemon.restarted()
     assert renewed(daemon.machine) is None
     daemon.sees(well(), streaming()).sees(well(), streaming())
     assert isinstance(daemon.state, Watching)
-    assert len(asked(daemon, ArmDeadMan)) == 1
+    assert len(daemon.asked(ArmDeadMan)) == 1
 
 
 def test_a_living_primary_is_not_stopped_before_it_is_disarmed():
     daemon = armed().told(OperatorFailover(Trigger.COMMAND, "dba"))
     assert daemon.state.mode is StopMode.FAST
-    assert asked(daemon, Fence) == []
+    assert daemon.asked(Fence) == []
     daemon.answered(DisarmDeadMan, DeadManDisarmed(WORDS))
-    assert len(asked(daemon, Fence)) == 1
+    assert len(daemon.asked(Fence)) == 1
     daemon.sees(well(), streaming())
-    assert asked(daemon, ArmDeadMan) == []
+    assert daemon.asked(ArmDeadMan) == []
 
 
 def test_that_it_cannot_be_disarmed_does_not_hold_a_failover_up_for_ever():
     daemon = armed().told(OperatorFailover(Trigger.COMMAND, "dba"))
     daemon.answered(DisarmDeadMan, FAILED)
-    assert len(asked(daemon, Fence)) == 1
+    assert len(daemon.asked(Fence)) == 1
 
 
 def test_the_standbys_of_a_primary_out_of_reach_are_frozen_before_any_proof():
@@ -332,7 +327,7 @@ def test_the_standbys_of_a_primary_out_of_reach_are_frozen_before_any_proof():
     assert daemon.state.mode is StopMode.IMMEDIATE
     assert renewed(daemon.machine) is None
     daemon.answered(ReadSettings, SettingsRead(OWN, WORDS))
-    assert [effect.node for effect in asked(daemon, Freeze)] == [PG2]
+    assert [effect.node for effect in daemon.asked(Freeze)] == [PG2]
 
 
 def test_those_of_any_other_primary_are_not():
@@ -341,17 +336,17 @@ def test_those_of_any_other_primary_are_not():
         daemon.sees(gone(), cut_off(reach=Outcome.TIMED_OUT))
     daemon.answered(ReadSettings, SettingsRead(OWN, WORDS))
     assert isinstance(daemon.state, Fencing)
-    assert asked(daemon, Freeze) == []
+    assert daemon.asked(Freeze) == []
 
 
 def test_without_a_proof_the_standbys_are_thawed_while_it_is_blocked_and_frozen_again():
     daemon = cut().froze({PG2: HERE})
     daemon.answered(Fence, FAILED)
     assert isinstance(daemon.state, Blocked)
-    assert [effect.node for effect in asked(daemon, Thaw)] == [PG2]
+    assert [effect.node for effect in daemon.asked(Thaw)] == [PG2]
     daemon.sees(gone(), cut_off(reach=Outcome.TIMED_OUT), after=2.0)
     assert isinstance(daemon.state, Fencing)
-    assert [effect.node for effect in asked(daemon, Freeze)] == [PG2]
+    assert [effect.node for effect in daemon.asked(Freeze)] == [PG2]
 
 
 def test_what_can_be_no_proof_any_more_is_not_counted_on_again():
@@ -360,13 +355,13 @@ def test_what_can_be_no_proof_any_more_is_not_counted_on_again():
     daemon.sees(gone(), cut_off(reach=Outcome.TIMED_OUT), after=2.0)
     assert isinstance(daemon.state, Fencing)
     daemon.answered(ReadSettings, SettingsRead(OWN, WORDS))
-    assert asked(daemon, Freeze) == []
+    assert daemon.asked(Freeze) == []
 
 
 def test_its_proof_leaves_a_guard_owed():
     daemon = cut().froze({PG2: HERE}).fenced(kind=ProofKind.DEAD_MAN_EXPIRED)
     assert isinstance(daemon.state, Electing)
-    assert asked(daemon, DisarmDeadMan) == []
+    assert daemon.asked(DisarmDeadMan) == []
 
 
 def test_it_is_disarmed_before_what_was_fenced_is_started_again():
@@ -376,11 +371,11 @@ def test_it_is_disarmed_before_what_was_fenced_is_started_again():
     assert isinstance(daemon.state, Fencing)
     daemon.answered(Fence, StillAlive(Evidence("a postmaster runs")))
     assert isinstance(daemon.state, Reverting)
-    assert asked(daemon, DisarmDeadMan) != []
-    assert asked(daemon, Unguard) + asked(daemon, Unfence) == []
+    assert daemon.asked(DisarmDeadMan) != []
+    assert daemon.asked(Unguard) + daemon.asked(Unfence) == []
     daemon.answered(DisarmDeadMan, EffectFailed(FIRED, Evidence("it has fired")))
     assert daemon.machine.dead_man is None
-    assert len(asked(daemon, Unguard)) == 1
+    assert len(daemon.asked(Unguard)) == 1
 
 
 def fired(*, started=False):
@@ -417,7 +412,7 @@ def test_what_it_has_ended_is_started_again_where_nobody_can_take_over():
     assert isinstance(daemon.state, Reverting)
     assert daemon.state.restart
     daemon.answered(DisarmDeadMan, EffectFailed(FIRED, Evidence("it has fired")))
-    assert len(asked(daemon, Unfence)) == 1
+    assert len(daemon.asked(Unfence)) == 1
 
 
 def test_but_not_beside_a_standby_that_is_out_of_sight():
@@ -425,7 +420,7 @@ def test_but_not_beside_a_standby_that_is_out_of_sight():
     for _ in range(6):
         daemon.sees(fired(), gone())
     assert isinstance(daemon.state, Blocked)
-    assert asked(daemon, Unfence) + asked(daemon, Unguard) == []
+    assert daemon.asked(Unfence) + daemon.asked(Unguard) == []
 
 
 def test_suspected_it_is_still_renewed():

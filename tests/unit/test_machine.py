@@ -43,7 +43,6 @@ from failoverd.core.model import (
     ControlState,
     Frozen,
     Guard,
-    Instant,
     Lsn,
     Outcome,
     Timeline,
@@ -51,7 +50,6 @@ from failoverd.core.model import (
     WalLoss,
 )
 from failoverd.core.policy import Choice, Mode
-from failoverd.core.restart import restored
 from failoverd.core.sentences import state_sentence
 from failoverd.core.states import (
     Blocked,
@@ -156,7 +154,7 @@ def freezes_while_fencing(daemon):
     """What is asked of pg2 once its settings are known, while the fence is under way."""
     daemon.answered(ReadSettings, SettingsRead(OWN, WORDS))
     assert isinstance(daemon.state, Fencing)
-    return [effect for effect in daemon.asks if isinstance(effect, Freeze)]
+    return daemon.asked(Freeze)
 
 
 def test_the_standbys_of_a_dead_primary_are_frozen_beside_the_fence():
@@ -202,7 +200,7 @@ def test_what_was_frozen_beside_a_fence_that_found_it_alive_is_thawed():
     assert freezes_while_fencing(daemon)
     daemon.answered(Fence, StillAlive(WORDS))
     assert isinstance(daemon.state, Reverting)
-    assert [effect.node for effect in daemon.asks if isinstance(effect, Thaw)] == [PG2]
+    assert [effect.node for effect in daemon.asked(Thaw)] == [PG2]
 
 
 def test_one_look_seen_twice_is_one_look():
@@ -259,7 +257,7 @@ def test_what_does_not_call_for_it_never_leads_to_a_fence(primary, standby):
     daemon = watching()
     for _ in range(100):
         daemon.sees(primary, standby)
-        assert not [e for e in daemon.asks if isinstance(e, Fence)]
+        assert not daemon.asked(Fence)
 
 
 @pytest.mark.parametrize("mode", [Mode.MANUAL, Mode.OBSERVE])
@@ -359,7 +357,7 @@ def test_a_primary_found_alive_by_the_last_look_is_left_alone():
 
 def test_settings_are_remembered_before_they_are_changed():
     daemon = electing()
-    assert not [e for e in daemon.asks if isinstance(e, Freeze)]
+    assert not daemon.asked(Freeze)
     daemon = electing().froze({})
     from failoverd.core.events import SettingsRead  # noqa: PLC0415
 
@@ -399,7 +397,7 @@ def test_what_cannot_be_thawed_is_left_to_upkeep_and_not_forgotten():
         daemon.wakes(31)
     assert isinstance(daemon.state, Blocked)
     assert daemon.machine.saved == {PG2: OWN}
-    assert [e for e in daemon.asks if isinstance(e, Thaw)]
+    assert daemon.asked(Thaw)
 
 
 def test_an_old_primary_that_cannot_be_started_again_is_replaced_if_somebody_can():
@@ -417,7 +415,7 @@ def test_an_old_primary_that_cannot_be_started_again_is_replaced_if_somebody_can
 def test_nothing_is_started_beside_a_node_that_takes_writes():
     daemon = electing().answered(ReadSettings, FAILED)
     daemon.sees(dead(), NEW_PRIMARY)
-    assert not [e for e in daemon.asks if isinstance(e, Unfence)]
+    assert not daemon.asked(Unfence)
     assert daemon.machine.jobs[PG1].job is Job.QUARANTINED
 
 
@@ -654,7 +652,7 @@ def test_an_old_primary_that_takes_writes_before_the_new_one_is_confirmed_is_fen
     for daemon in (confirming(), confirming().answered(Confirm, FAILED)):
         daemon.sees(healthy(), NEW_PRIMARY, after=0.5)
         assert isinstance(daemon.state, Fencing)
-        assert [type(e) for e in daemon.asks if isinstance(e, Fence)] == [Fence]
+        assert len(daemon.asked(Fence)) == 1
         daemon.fenced().answered(Promote, Promoted(WORDS))
         assert isinstance(daemon.state, Confirming)
         assert daemon.state.candidate == PG2
@@ -712,7 +710,7 @@ def test_a_primary_that_is_well_again_ends_nothing_once_somebody_was_asked():
 def test_applications_wait_for_a_confirmed_primary():
     daemon = confirming().answered(Confirm, FAILED)
     assert isinstance(daemon.state, Blocked)
-    assert not [e for e in daemon.asks if isinstance(e, Redirect)]
+    assert not daemon.asked(Redirect)
     daemon.sees(dead(), NEW_PRIMARY)
     assert isinstance(daemon.state, Confirming)
 
@@ -843,14 +841,9 @@ def test_a_wall_clock_set_back_begins_the_cooldown_anew_once():
 # Resuming.
 
 
-def resumed(daemon):
-    daemon.machine = restored(daemon.machine, Instant(daemon.at))
-    return daemon
-
-
 @pytest.mark.parametrize("cut_short", [crashed, electing, salvaging, blocked_without_proof])
 def test_an_incident_that_was_cut_short_proves_its_fence_again(cut_short):
-    daemon = resumed(cut_short())
+    daemon = cut_short().restarted()
     epoch = daemon.machine.epoch
     assert daemon.asks == ()
     daemon.sees(dead(), cut_off())
@@ -862,7 +855,7 @@ def test_an_incident_that_was_cut_short_proves_its_fence_again(cut_short):
 
 @pytest.mark.parametrize("cut_short", [promoting, confirming])
 def test_a_promotion_that_was_asked_for_goes_on_with_whom_was_asked(cut_short):
-    daemon = resumed(cut_short()).sees(dead(), NEW_PRIMARY)
+    daemon = cut_short().restarted().sees(dead(), NEW_PRIMARY)
     assert isinstance(daemon.state, Fencing)
     daemon.fenced()
     assert isinstance(daemon.state, Promoting)
@@ -870,41 +863,41 @@ def test_a_promotion_that_was_asked_for_goes_on_with_whom_was_asked(cut_short):
 
 
 def test_a_daemon_killed_twice_still_knows_whom_it_asked():
-    daemon = resumed(resumed(promoting()))
+    daemon = promoting().restarted().restarted()
     assert daemon.machine.asked == {PG2}
     assert isinstance(daemon.sees(dead(), cut_off()).state, Fencing)
 
 
 def test_an_incident_is_over_if_the_primary_is_well_when_it_is_taken_up():
-    daemon = resumed(salvaging()).sees(healthy(), cut_off())
+    daemon = salvaging().restarted().sees(healthy(), cut_off())
     assert isinstance(daemon.state, Reverting)
     assert {type(e) for e in daemon.asks} == {Thaw, Unguard}
 
 
 def test_nothing_is_fenced_on_resuming_what_a_standby_still_hears():
-    daemon = resumed(crashed()).sees(gone(), streaming(age=-0.5))
+    daemon = crashed().restarted().sees(gone(), streaming(age=-0.5))
     assert isinstance(daemon.state, Reverting)
-    daemon = resumed(crashed()).sees(gone(), gone())
+    daemon = crashed().restarted().sees(gone(), gone())
     assert isinstance(daemon.state, Blocked)
     assert daemon.asks == ()
 
 
 def test_a_way_back_that_was_cut_short_is_judged_anew():
     daemon = electing().answered(ReadSettings, FAILED)
-    assert isinstance(resumed(daemon).sees(dead(), cut_off()).state, Fencing)
+    assert isinstance(daemon.restarted().sees(dead(), cut_off()).state, Fencing)
 
 
 def test_applications_are_still_sent_over_after_a_restart():
-    daemon = resumed(confirming().answered(Confirm, CONFIRMED))
+    daemon = confirming().answered(Confirm, CONFIRMED).restarted()
     last, count = daemon.machine.last_confirmed, len(daemon.machine.failovers)
     daemon.sees(dead(), NEW_PRIMARY, after=5)
     assert isinstance(daemon.state, Settling)
-    assert [e for e in daemon.asks if isinstance(e, Redirect)]
+    assert daemon.asked(Redirect)
     assert (daemon.machine.last_confirmed, len(daemon.machine.failovers)) == (last, count)
 
 
 def test_an_observer_that_is_started_while_they_are_sent_over_watches_on_all_the_same():
-    daemon = resumed(confirming().answered(Confirm, CONFIRMED))
+    daemon = confirming().answered(Confirm, CONFIRMED).restarted()
     daemon.policy = replace(daemon.policy, mode=Mode.OBSERVE)
     daemon.sees(dead(), NEW_PRIMARY, after=5)
     assert isinstance(daemon.state, Settling)
@@ -915,7 +908,7 @@ def test_an_observer_that_is_started_while_they_are_sent_over_watches_on_all_the
 
 
 def test_somebody_elses_promotion_ends_an_incident_that_asked_nobody():
-    for daemon in (crashed(), electing(), resumed(electing()), blocked_without_proof()):
+    for daemon in (crashed(), electing(), electing().restarted(), blocked_without_proof()):
         daemon.sees(dead(), NEW_PRIMARY)
         assert daemon.state == Starting()
         daemon.sees(dead(), NEW_PRIMARY)
@@ -926,7 +919,7 @@ def test_somebody_elses_promotion_ends_an_incident_that_asked_nobody():
 def test_a_restart_forgets_how_long_it_was_silent_and_not_how_far_the_primary_was():
     before = watching()
     seen_at = before.machine.memory.primary_lsn_at
-    memory = resumed(before).machine.memory
+    memory = before.restarted().machine.memory
     assert (memory.last_alive_at, memory.failed_rounds) == (None, 0)
     assert (memory.primary_lsn, memory.primary_lsn_at) == (Lsn(HERE), seen_at)
     assert memory.primary == PG1
@@ -988,7 +981,7 @@ def test_a_vouched_fence_goes_on_with_whom_was_asked():
 def test_an_old_primary_that_our_guard_holds_down_is_started_again_on_the_way_back():
     daemon = crashed().answered(Fence, ALIVE).sees(held_down, cut_off())
     assert isinstance(daemon.state, Reverting)
-    assert [e for e in daemon.asks if isinstance(e, Unfence)]
+    assert daemon.asked(Unfence)
 
 
 def test_a_freeze_that_ends_too_late_is_thawed_again():
@@ -999,4 +992,4 @@ def test_a_freeze_that_ends_too_late_is_thawed_again():
     daemon.sees(healthy(), cut_off(), cut_off()).answered(Fence, ALIVE)
     frozen = FrozenAt(Frozen(PG3, Lsn(HERE), Timeline(1), OWN), WORDS)
     daemon.happens(Replied(visit, late, frozen))
-    assert {e.node for e in daemon.asks if isinstance(e, Thaw)} == {PG2, PG3}
+    assert {e.node for e in daemon.asked(Thaw)} == {PG2, PG3}

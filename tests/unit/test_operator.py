@@ -18,7 +18,6 @@ from failoverd.core.events import (
 from failoverd.core.model import Outcome, ProofKind, WallTime
 from failoverd.core.operator import in_procedure, refusal
 from failoverd.core.policy import Mode
-from failoverd.core.restart import restored
 from failoverd.core.states import Blocked, Electing, Fencing, Paused, Starting, Suspect, Watching
 from tests.unit.scenes import CONFIRMED as CONFIRMED_REPLY
 from tests.unit.scenes import confirming, electing, promoting, salvaging
@@ -60,7 +59,7 @@ def test_nothing_interrupts_a_failover(stage):
     assert in_procedure(daemon.machine)
     assert "pause after it" in (refused(daemon, PAUSE) or "")
     assert "under way" in (refused(daemon, FAILOVER) or "")
-    daemon.machine = restored(daemon.machine, daemon.now.monotonic)
+    daemon.restarted()
     assert in_procedure(daemon.machine)
     assert refused(daemon, PAUSE) is not None
 
@@ -97,7 +96,7 @@ def test_a_pause_watches_and_acts_on_nothing():
 
 def test_a_pause_outlives_a_restart():
     daemon = watching().told(PAUSE)
-    daemon.machine = restored(daemon.machine, daemon.now.monotonic)
+    daemon.restarted()
     assert daemon.sees(healthy(), streaming()).state == Paused("me")
 
 

@@ -205,4 +205,4 @@ def test_who_takes_up_that_a_standby_was_asked_fences_the_primary_before_it_is_a
     assert Fence in wanted
     assert Promote not in wanted
     own.fenced()
-    assert [effect.candidate for effect in own.asks if isinstance(effect, Promote)] == [PG2]
+    assert [effect.candidate for effect in own.asked(Promote)] == [PG2]

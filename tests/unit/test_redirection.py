@@ -32,7 +32,6 @@ from failoverd.core.incident import EntryKind, describe
 from failoverd.core.model import Evidence, Instant, Look, NodeName, Outcome
 from failoverd.core.policy import TargetName, TargetPolicy
 from failoverd.core.redirection import agent_word, pauses
-from failoverd.core.restart import restored
 from failoverd.core.states import Fencing, Reverting, Settling, Watching
 from failoverd.core.target import TargetReport, closed, owed
 from failoverd.observability.metrics import Metrics
@@ -64,11 +63,11 @@ NOT_LED = EffectFailed("not_led", Evidence("it cannot be reached"))
 
 
 def asked(daemon: Daemon, kind: type = Redirect) -> list[TargetName]:
-    return [effect.target for effect in daemon.asks if isinstance(effect, kind)]
+    return [effect.target for effect in daemon.asked(kind)]
 
 
 def answer(daemon: Daemon, target: TargetName, result: object, visit: int | None = None) -> Daemon:
-    effect = next(e for e in daemon.asks if isinstance(e, Redirect) and e.target == target)
+    effect = next(e for e in daemon.asked(Redirect) if e.target == target)
     visit = daemon.machine.visit if visit is None else visit
     return daemon.happens(Replied(visit, effect, result))
 
@@ -103,7 +102,7 @@ def test_at_the_first_sight_of_a_primary_every_way_is_led_there_once():
 def test_after_a_confirmation_each_way_is_led_to_the_new_primary_and_then_it_is_over():
     daemon = settling()
     assert asked(daemon) == [PROXY, POOLER]
-    assert {e.primary for e in daemon.asks if isinstance(e, Redirect)} == {PG2}
+    assert {e.primary for e in daemon.asked(Redirect)} == {PG2}
     answer(daemon, POOLER, LED)
     assert isinstance(daemon.state, Settling)
     assert daemon.state.done == {POOLER}
@@ -146,7 +145,7 @@ def test_when_the_budget_is_spent_the_watch_goes_on_and_the_way_is_tried_for_eve
 
 def test_a_restart_while_settling_goes_on_with_what_is_not_done():
     daemon = answer(settling(), POOLER, LED)
-    daemon.machine = restored(daemon.machine, Instant(daemon.at))
+    daemon.restarted()
     daemon.sees(QUIET, NEW_PRIMARY)
     assert isinstance(daemon.state, Settling)
     assert asked(daemon) == [PROXY]
@@ -179,7 +178,7 @@ def test_when_it_turns_out_alive_it_is_opened_again_at_once():
     daemon.answered(Fence, ALIVE)
     assert isinstance(daemon.state, Reverting)
     assert asked(daemon) == [PROXY]
-    assert {e.primary for e in daemon.asks if isinstance(e, Redirect)} == {PG1}
+    assert {e.primary for e in daemon.asked(Redirect)} == {PG1}
 
 
 def test_one_that_runs_again_is_not_kept_closed_by_a_standby_that_is_still_to_be_thawed():
@@ -190,9 +189,9 @@ def test_one_that_runs_again_is_not_kept_closed_by_a_standby_that_is_still_to_be
     assert isinstance(daemon.state, Reverting)
     assert asked(daemon) == []
     daemon.answered(Unfence, Unfenced(WORDS))
-    assert [e.node for e in daemon.asks if isinstance(e, Thaw)] == [PG2]
+    assert [e.node for e in daemon.asked(Thaw)] == [PG2]
     assert asked(daemon) == [PROXY]
-    assert {e.primary for e in daemon.asks if isinstance(e, Redirect)} == {PG1}
+    assert {e.primary for e in daemon.asked(Redirect)} == {PG1}
 
 
 def test_when_it_cannot_be_fenced_it_is_opened_again_and_not_closed_at_every_attempt():
@@ -232,7 +231,7 @@ def test_each_time_it_goes_astray_it_is_asked_anew_in_the_same_visit():
     asks = set()
     for _ in range(3):
         sees(daemon, report(daemon, PROXY, PG2, after=0.9))
-        (ask,) = [e for e in daemon.asks if isinstance(e, Redirect)]
+        (ask,) = daemon.asked(Redirect)
         asks.add(ask)
         answer(daemon, PROXY, LED)
     assert len(asks) == 3
@@ -323,7 +322,7 @@ def test_the_report_ticks_the_line_only_when_every_way_was_led():
     daemon, told = settling(), []
     for target, result in ((POOLER, LED), (PROXY, NOT_LED)):
         before = daemon.machine
-        effect = next(e for e in daemon.asks if isinstance(e, Redirect) and e.target == target)
+        effect = next(e for e in daemon.asked(Redirect) if e.target == target)
         event = Replied(before.visit, effect, result)
         daemon.happens(event)
         told.append((daemon.now.wall, describe(before, event, daemon.machine, WAYS)))

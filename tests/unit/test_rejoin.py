@@ -14,7 +14,6 @@ from failoverd.core.model import Epoch, Evidence, Guard, Lsn, Timeline
 from failoverd.core.policy import RejoinChoice
 from failoverd.core.rejoin import TRIES, refuse_rejoin
 from failoverd.core.replication import Sender
-from failoverd.core.restart import restored
 from failoverd.core.schedule import Rejoining
 from failoverd.core.states import Blocked, BlockReason, Fencing
 from failoverd.effect.replication import Replication, conninfo, passfile_line, setting, slot_name
@@ -47,17 +46,13 @@ def quarantined(policy=AUTO):
     return daemon.sees(healthy(), dead())
 
 
-def asked(daemon):
-    return [effect for effect in daemon.asks if isinstance(effect, Rejoin)]
-
-
 def test_it_waits_for_its_delay_and_then_comes_back():
     daemon = quarantined()
-    assert asked(daemon) == []
+    assert daemon.asked(Rejoin) == []
     daemon.sees(healthy(), dead(), after=59)
-    assert asked(daemon) == []
+    assert daemon.asked(Rejoin) == []
     daemon.sees(healthy(), dead(), after=2)
-    assert [effect.node for effect in asked(daemon)] == [PG2]
+    assert [effect.node for effect in daemon.asked(Rejoin)] == [PG2]
 
 
 @pytest.mark.parametrize("job", [Job.QUARANTINED, Job.DIVERGED, Job.SUPERSEDED])
@@ -65,7 +60,7 @@ def test_a_standby_that_is_ahead_and_a_primary_replaced_by_hand_come_back_alike(
     daemon = quarantined()
     daemon.machine = replace(daemon.machine, jobs={PG2: NodeJob(job, Epoch(0))})
     daemon.sees(healthy(), dead()).sees(healthy(), dead(), after=61)
-    assert [effect.node for effect in asked(daemon)] == [PG2]
+    assert [effect.node for effect in daemon.asked(Rejoin)] == [PG2]
 
 
 @pytest.mark.parametrize(("wrote_on", "copied"), [(2, True), (1, False)])
@@ -78,29 +73,29 @@ def test_whoever_wrote_under_the_number_of_the_primarys_timeline_is_copied(wrote
     daemon.machine = replace(daemon.machine, divergences=known, memory=memory)
     primary = healthy(timeline=2)
     daemon.sees(primary, dead()).sees(primary, dead(), after=61)
-    assert [effect.copied for effect in asked(daemon)] == [copied]
+    assert [effect.copied for effect in daemon.asked(Rejoin)] == [copied]
 
 
 def test_by_itself_only_where_the_policy_says_so_and_with_credentials():
     for policy in (replace(AUTO, rejoin=RejoinChoice.MANUAL), replace(AUTO, can_rejoin=False)):
         daemon = quarantined(policy).sees(healthy(), dead(), after=100)
-        assert asked(daemon) == []
+        assert daemon.asked(Rejoin) == []
 
 
 def test_not_while_its_host_does_not_answer_or_the_primary_is_not_well():
     daemon = quarantined().sees(healthy(), gone(), after=100)
-    assert asked(daemon) == []
+    assert daemon.asked(Rejoin) == []
     daemon = quarantined().sees(dead(), dead(), after=100)
-    assert asked(daemon) == []
+    assert daemon.asked(Rejoin) == []
 
 
 def test_how_far_it_is_is_shown_and_asked_again_each_second():
     daemon = quarantined().sees(healthy(), dead(), after=61)
     daemon.answered(Rejoin, Rejoining(True, Evidence("it is being rewound")))
     assert daemon.machine.jobs[PG2].said == "it is being rewound"
-    assert asked(daemon) == []
+    assert daemon.asked(Rejoin) == []
     daemon.wakes(1.1)
-    assert asked(daemon)[0].begun
+    assert daemon.asked(Rejoin)[0].begun
 
 
 def test_one_that_failed_stays_fenced_says_why_and_is_tried_a_few_times_only():
@@ -108,7 +103,7 @@ def test_one_that_failed_stays_fenced_says_why_and_is_tried_a_few_times_only():
     tried = 0
     for _ in range(3 * TRIES):
         daemon.sees(healthy(), dead(), after=1000).sees(healthy(), dead(), after=1000)
-        if asked(daemon):
+        if daemon.asked(Rejoin):
             tried += 1
             daemon.answered(Rejoin, BROKEN)
     job = daemon.machine.jobs[PG2]
@@ -119,7 +114,7 @@ def test_one_that_failed_stays_fenced_says_why_and_is_tried_a_few_times_only():
 def test_an_answer_that_is_not_known_is_asked_again():
     daemon = quarantined().sees(healthy(), dead(), after=61).answered(Rejoin, FAILED)
     assert daemon.machine.jobs[PG2].job is Job.REJOINING
-    assert asked(daemon.wakes(11))
+    assert daemon.wakes(11).asked(Rejoin)
 
 
 def test_started_read_write_by_somebody_it_is_fenced_again():
@@ -128,7 +123,7 @@ def test_started_read_write_by_somebody_it_is_fenced_again():
     daemon.machine = replace(daemon.machine, memory=memory)
     daemon.sees(healthy(timeline=2), healthy(timeline=1))
     assert daemon.machine.jobs[PG2].job is Job.QUARANTINED
-    assert [e.node for e in daemon.asks if isinstance(e, Fence)] == [PG2]
+    assert [e.node for e in daemon.asked(Fence)] == [PG2]
 
 
 def under_guard(name, at):
@@ -143,7 +138,7 @@ def test_one_that_streams_under_our_guard_is_not_back_before_the_marker_is_gone(
     assert daemon.machine.jobs[PG2].job is Job.QUARANTINED
     assert refuse_rejoin(daemon.machine, PG2, AUTO) is None
     daemon.sees(healthy(), under_guard, after=61)
-    assert [effect.node for effect in asked(daemon)] == [PG2]
+    assert [effect.node for effect in daemon.asked(Rejoin)] == [PG2]
 
 
 def test_nobody_is_fenced_for_one_that_is_kept_out():
@@ -171,9 +166,9 @@ def test_one_that_somebody_has_brought_back_without_a_guard_is_owed_nothing():
 
 def test_a_restarted_daemon_goes_on_with_it():
     daemon = quarantined().sees(healthy(), dead(), after=61)
-    daemon.machine = restored(daemon.machine, daemon.now.monotonic)
+    daemon.restarted()
     daemon.sees(healthy(), dead()).sees(healthy(), dead())
-    assert [effect.node for effect in asked(daemon)] == [PG2]
+    assert [effect.node for effect in daemon.asked(Rejoin)] == [PG2]
 
 
 def test_it_is_no_standby_to_freeze_until_it_is_back():

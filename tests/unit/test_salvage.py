@@ -94,10 +94,6 @@ def salvaging(policy=PAIR, lag=50 * MEGABYTE, **of_proof):
     return daemon.froze(positions)
 
 
-def ask(daemon):
-    return next(effect for effect in daemon.asks if isinstance(effect, Salvage))
-
-
 # Who may be elected for its lag.
 
 
@@ -105,7 +101,7 @@ def ask(daemon):
 def test_a_standby_that_salvage_may_cure_is_no_reason_not_to_fence(policy):
     daemon = behind(policy)
     assert isinstance(daemon.state, Fencing)
-    fence = next(e for e in daemon.asks if isinstance(e, Fence))
+    fence = daemon.asked(Fence)[0]
     assert fence.wal_from == Lsn(FAR)
 
 
@@ -133,7 +129,7 @@ def test_a_disk_whose_host_is_silent_cures_nothing():
 
 def test_the_fenced_primarys_disk_is_read_from_the_candidates_position():
     daemon = salvaging()
-    assert ask(daemon) == Salvage(
+    assert daemon.asked(Salvage)[0] == Salvage(
         PG1, PG2, source=PG1, position=Lsn(FAR), timeline=Timeline(1), epoch=daemon.machine.epoch
     )
 
@@ -142,7 +138,7 @@ def test_what_the_fence_has_read_already_is_not_read_again():
     daemon = behind()
     found = replace(proof(daemon.at, epoch=daemon.machine.epoch), wal_end=END)
     daemon.answered(Fence, Fenced(found)).froze({PG2: FAR})
-    assert ask(daemon).known_end == END
+    assert daemon.asked(Salvage)[0].known_end == END
     assert daemon.state.loss == WalLoss(
         50 * MEGABYTE, True, f"{50 * MEGABYTE} bytes: the old primary's WAL ends at {END.end}"
     )
@@ -153,7 +149,7 @@ def test_without_its_disk_the_most_advanced_other_standby_is_read():
     policy = replace(policy, nodes={**policy.nodes, PG2: replace(policy.nodes[PG2], never=True)})
     daemon = salvaging(policy, kind=ProofKind.POWERED_OFF)
     assert daemon.state.candidate == PG3
-    assert ask(daemon).source == PG2
+    assert daemon.asked(Salvage)[0].source == PG2
     end = replace(END, end=Lsn(FAR))
     daemon.answered(Salvage, Salvaged(WalLoss(0, True, "nothing"), WORDS, end))
     assert isinstance(daemon.state, Promoting)
@@ -165,7 +161,7 @@ def test_without_its_disk_the_most_advanced_other_standby_is_read():
 
 def test_with_nobody_to_read_from_nothing_is_read():
     daemon = salvaging(replace(PAIR, max_data_loss_bytes=1 << 40), kind=ProofKind.POWERED_OFF)
-    assert ask(daemon).source is None
+    assert daemon.asked(Salvage)[0].source is None
 
 
 # What follows from the answer.
@@ -280,14 +276,14 @@ def turned_off(*frozen, failed=(), policy=TRIO):
         daemon.sees(dead(), cut_off(), cut_off(lag=8192), after=0.21)
     daemon.fenced(kind=ProofKind.POWERED_OFF)
     for node in (*failed, *frozen):
-        settings = next(e for e in daemon.asks if isinstance(e, ReadSettings) and e.node == node)
+        settings = next(e for e in daemon.asked(ReadSettings) if e.node == node)
         daemon.happens(replied(daemon, settings, SettingsRead(OWN, WORDS)))
         ask_it(daemon, node, FAILED if node in failed else None)
     return daemon
 
 
 def ask_it(daemon, node, result=None):
-    freeze = next(e for e in daemon.asks if isinstance(e, Freeze) and e.node == node)
+    freeze = next(e for e in daemon.asked(Freeze) if e.node == node)
     at = Lsn(HERE if node == PG2 else HERE - 8192)
     frozen = FrozenAt(Frozen(node, at, Timeline(0), freeze.saved), WORDS)
     return daemon.happens(replied(daemon, freeze, result or frozen))
@@ -314,7 +310,7 @@ def test_nor_is_who_does_not_answer_any_more():
     for _ in range(2):
         daemon.sees(dead(), cut_off(), cut_off(lag=8192), after=0.21)
     daemon.fenced(kind=ProofKind.POWERED_OFF).sees(dead(), gone(), cut_off(lag=8192))
-    settings = [e for e in daemon.asks if isinstance(e, ReadSettings)]
+    settings = daemon.asked(ReadSettings)
     for one in settings:
         daemon.happens(replied(daemon, one, SettingsRead(OWN, WORDS)))
     ask_it(daemon, PG2, FAILED)
@@ -326,7 +322,7 @@ def test_where_the_old_primarys_disk_is_read_nobody_is_waited_for():
     for _ in range(2):
         daemon.sees(dead(), cut_off(), cut_off(lag=8192), after=0.21)
     daemon.fenced()
-    for one in [e for e in daemon.asks if isinstance(e, ReadSettings)]:
+    for one in daemon.asked(ReadSettings):
         daemon.happens(replied(daemon, one, SettingsRead(OWN, WORDS)))
     ask_it(daemon, PG2, FAILED)
     assert ask_it(daemon, PG3).state.candidate == PG3
@@ -362,7 +358,7 @@ def test_its_disk_is_read_again_with_the_fence_that_is_proved_again():
     daemon = asked_in_vain()
     while isinstance(daemon.state, Blocked):
         daemon.sees(dead(), cut_off(lag=4096), after=31)
-    fence = next(e for e in daemon.asks if isinstance(e, Fence))
+    fence = daemon.asked(Fence)[0]
     assert fence.wal_from == Lsn(HERE - 4096)
 
 
@@ -403,7 +399,7 @@ def test_what_was_proved_of_one_candidate_is_not_said_of_the_next():
     while isinstance(daemon.state, Blocked):
         daemon.sees(dead(), gone(), cut_off(lag=8192), after=31)
     daemon.fenced(kind=ProofKind.POWERED_OFF).answered(Freeze, FAILED)
-    freeze = next(e for e in daemon.asks if isinstance(e, Freeze))
+    freeze = daemon.asked(Freeze)[0]
     frozen = Frozen(PG3, Lsn(HERE - 8192), Timeline(0), freeze.saved)
     daemon.happens(replied(daemon, freeze, FrozenAt(frozen, WORDS)))
     daemon.answered(Salvage, NotConfigured(WORDS))
@@ -439,7 +435,7 @@ def test_a_new_timeline_that_begins_too_early_is_a_loss_in_the_report():
     assert isinstance(daemon.state, Confirming)
     before = daemon.machine
     early = Confirmed(Timeline(2), Lsn(HERE), False, (), "", WORDS, switch_point=Lsn(HERE - 8))
-    asked = next(e for e in daemon.asks if isinstance(e, Confirm))
+    asked = daemon.asked(Confirm)[0]
     event = replied(daemon, asked, early)
     entry = describe(before, event, daemon.happens(event).machine, daemon.policy)
     assert entry.loss.lost_bytes == 8
@@ -451,14 +447,14 @@ def replied(daemon, effect, result):
 
 def test_a_daemon_that_was_killed_while_carrying_asks_again():
     daemon = salvaging()
-    daemon.machine = restored(daemon.machine, Instant(daemon.at))
+    daemon.restarted()
     daemon.sees(dead(), cut_off(lag=50 * MEGABYTE))
     daemon.fenced()
-    freeze = next(e for e in daemon.asks if isinstance(e, Freeze))
+    freeze = daemon.asked(Freeze)[0]
     frozen = Frozen(PG2, Lsn(FAR), Timeline(0), freeze.saved)
     daemon.happens(replied(daemon, freeze, FrozenAt(frozen, WORDS)))
     assert isinstance(daemon.state, Salvaging)
-    assert ask(daemon).position == Lsn(FAR)
+    assert daemon.asked(Salvage)[0].position == Lsn(FAR)
 
 
 # A loss that was an estimate, measured later.
@@ -474,17 +470,13 @@ def failed_over_at_a_loss():
     return daemon
 
 
-def asked_to_measure(daemon):
-    return [effect for effect in daemon.asks if isinstance(effect, MeasureLoss)]
-
-
 def test_the_old_primarys_disk_is_asked_when_its_host_answers_again():
     daemon = failed_over_at_a_loss()
     new = healthy(HERE + 100, timeline=2)
     daemon.sees(unreachable, new)
-    assert asked_to_measure(daemon) == []
+    assert daemon.asked(MeasureLoss) == []
     daemon.sees(dead(), new)
-    (ask,) = asked_to_measure(daemon)
+    (ask,) = daemon.asked(MeasureLoss)
     assert (ask.node, ask.timeline, ask.switch_point) == (PG1, Timeline(1), Lsn(HERE - 4096))
 
 
@@ -494,24 +486,24 @@ def unreachable(name, at):
 
 def test_what_it_tells_belongs_to_the_report_of_that_incident_and_is_asked_once():
     daemon = failed_over_at_a_loss().sees(dead(), healthy(HERE + 100, timeline=2))
-    (ask,) = asked_to_measure(daemon)
+    (ask,) = daemon.asked(MeasureLoss)
     before = daemon.machine
     event = replied(daemon, ask, LossMeasured(WalLoss(4096, True, "4096 bytes"), WORDS))
     entry = describe(before, event, daemon.happens(event).machine, daemon.policy)
     assert entry.of_incident == ask.incident
     assert (entry.loss.lost_bytes, entry.loss.proven) == (4096, True)
-    assert asked_to_measure(daemon) == []
-    assert asked_to_measure(daemon.sees(dead(), healthy(HERE + 100, timeline=2))) == []
+    assert daemon.asked(MeasureLoss) == []
+    assert daemon.sees(dead(), healthy(HERE + 100, timeline=2)).asked(MeasureLoss) == []
 
 
 def test_a_disk_that_cannot_be_read_yet_is_asked_again_and_one_that_has_gone_on_is_not():
     new = healthy(HERE + 100, timeline=2)
     daemon = failed_over_at_a_loss().sees(dead(), new)
     daemon.answered(MeasureLoss, EffectFailed("unread", WORDS))
-    assert asked_to_measure(daemon) == []
-    assert asked_to_measure(daemon.sees(dead(), new, after=11))
+    assert daemon.asked(MeasureLoss) == []
+    assert daemon.sees(dead(), new, after=11).asked(MeasureLoss)
     daemon.answered(MeasureLoss, EffectFailed(GONE, WORDS)).sees(dead(), new, after=60)
-    assert asked_to_measure(daemon) == []
+    assert daemon.asked(MeasureLoss) == []
 
 
 def test_a_loss_that_is_known_already_is_not_measured():
@@ -543,8 +535,7 @@ def back_after_a_while(*, seen_again: bool) -> Daemon:
     daemon = Daemon(replace(PAIR, salvage=False))
     for second in range(4):
         daemon.sees(healthy(HERE + second * MEGABYTE), streaming())
-    daemon.at += 3600
-    daemon.machine = restored(daemon.machine, Instant(daemon.at), 3600.0)
+    daemon.restarted(away_s=3600)
     if seen_again:
         daemon.sees(healthy(HERE + 4 * MEGABYTE), streaming())
     return dies(daemon)
@@ -569,7 +560,7 @@ def test_one_look_at_the_primary_is_enough_to_bound_it_again():
 
 def test_a_daemon_killed_while_the_primary_was_in_doubt_goes_by_what_it_had_seen():
     daemon = watching(replace(PAIR, salvage=False)).sees(dead(), cut_off())
-    daemon.machine = restored(daemon.machine, Instant(daemon.at))
+    daemon.restarted()
     assert isinstance(dies(daemon).state, Fencing)
 
 
@@ -580,8 +571,7 @@ def test_what_a_primary_that_was_cut_off_wrote_while_the_daemon_was_killed_count
         daemon.sees(healthy(HERE + second * MEGABYTE), streaming())
     while not isinstance(daemon.state, Fencing):
         daemon.sees(gone(), QUIET)
-    daemon.at += 10
-    daemon.machine = restored(daemon.machine, Instant(daemon.at), 10.0)
+    daemon.restarted(away_s=10)
     last, off = HERE + 3 * MEGABYTE, proof(daemon.at, kind=ProofKind.POWERED_OFF)
     loss = wal_loss(Lsn(last), daemon.machine.memory, off)
     assert loss.lost_bytes >= 10 * MEGABYTE

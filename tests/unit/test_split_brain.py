@@ -16,7 +16,6 @@ from failoverd.core.events import (
 )
 from failoverd.core.model import ClusterView, Guard, Timeline
 from failoverd.core.policy import Mode, OnSplitBrain
-from failoverd.core.restart import restored
 from failoverd.core.situation import Job
 from failoverd.core.states import Blocked, BlockReason, Paused, Watching
 from tests.unit.test_divergence import divergence
@@ -116,7 +115,7 @@ def test_of_two_that_the_journal_knows_nothing_about_neither_is_fenced_by_its_ti
 def test_who_was_replaced_is_remembered_and_with_alert_not_touched():
     daemon = isolated()
     assert daemon.machine.jobs[PG1].job is Job.SUPERSEDED
-    daemon.machine = restored(daemon.machine, daemon.now.monotonic)
+    daemon.restarted()
     for _ in range(3):
         daemon.sees(healthy(), NEW)
         assert fences(daemon) == []

@@ -19,7 +19,6 @@ from failoverd.core.effects import (
 from failoverd.core.events import Replied, Thawed, Trigger, Unfenced
 from failoverd.core.jobs import Job
 from failoverd.core.model import ControlState, WallTime
-from failoverd.core.restart import restored
 from failoverd.core.schedule import (
     Checkpointed,
     OperatorCancels,
@@ -78,9 +77,9 @@ def test_it_begins_with_a_checkpoint_while_the_primary_serves():
     assert isinstance(daemon.state, Fencing)
     assert daemon.state.preparation is Preparation.CHECKPOINT
     assert daemon.state.incident.trigger is Trigger.SWITCHOVER
-    assert not any(isinstance(effect, Fence) for effect in daemon.asks)
+    assert not daemon.asked(Fence)
     daemon.answered(Checkpoint, Checkpointed(WORDS))
-    fence = next(effect for effect in daemon.asks if isinstance(effect, Fence))
+    fence = daemon.asked(Fence)[0]
     assert fence.mode is StopMode.FAST
 
 
@@ -99,7 +98,7 @@ def test_what_is_not_ready_is_refused_with_its_reasons(nodes, why):
     assert any(why in one for one in found) or "pg2" in found[0], found
     before = daemon.state
     assert type(daemon.told(NOW).state) is type(before)
-    assert not any(isinstance(effect, Fence) for effect in daemon.asks)
+    assert not daemon.asked(Fence)
 
 
 def test_without_credentials_for_the_way_back_it_is_refused():
@@ -129,14 +128,14 @@ def test_a_stop_that_was_not_clean_goes_back_to_the_old_primary():
         daemon.answered(Salvage, FAILED)
     assert isinstance(daemon.state, Reverting)
     assert daemon.state.restart
-    assert any(isinstance(effect, Unfence) for effect in daemon.asks)
+    assert daemon.asked(Unfence)
 
 
 def test_a_standby_that_lacks_the_shutdown_checkpoint_is_not_promoted():
     daemon = checkpointed().fenced(control=ControlState.SHUT_DOWN, checkpoint=HERE)
     daemon.froze({PG2: HERE})
     assert not isinstance(daemon.state, Promoting)
-    assert not any(isinstance(effect, Promote) for effect in daemon.asks)
+    assert not daemon.asked(Promote)
 
 
 def test_whoever_was_asked_for_is_promoted():
@@ -147,10 +146,10 @@ def test_whoever_was_asked_for_is_promoted():
 
 def test_a_daemon_that_was_killed_before_the_fence_leaves_the_primary_alone():
     daemon = asked()
-    daemon.machine = restored(daemon.machine, daemon.now.monotonic)
+    daemon.restarted()
     daemon.sees(healthy(), streaming())
     assert isinstance(daemon.state, (Reverting, Watching))
-    assert not any(isinstance(effect, Fence) for effect in daemon.asks)
+    assert not daemon.asked(Fence)
 
 
 def in_a_minute(daemon):
@@ -169,7 +168,7 @@ def test_a_scheduled_one_begins_at_its_time_and_not_before():
 def test_a_scheduled_one_survives_a_restart_and_can_be_cancelled():
     daemon = watching(READY)
     daemon.told(in_a_minute(daemon))
-    daemon.machine = restored(daemon.machine, daemon.now.monotonic)
+    daemon.restarted()
     assert isinstance(daemon.state, Starting)
     daemon.sees(healthy(), streaming()).told(OperatorCancels("bob"))
     daemon.sees(healthy(), streaming(), after=61)
@@ -197,7 +196,7 @@ def test_an_old_primary_that_is_told_to_comes_back():
     daemon.machine = replace(daemon.machine, jobs={})
     daemon.told(OperatorRejoins("ann", PG2))
     assert daemon.machine.jobs[PG2].job is Job.REJOINING
-    ask = next(effect for effect in daemon.asks if isinstance(effect, Rejoin))
+    ask = daemon.asked(Rejoin)[0]
     assert (ask.node, ask.primary) == (PG2, PG1)
     daemon.answered(Rejoin, Rejoined(WORDS))
     assert daemon.machine.jobs == {}

@@ -41,7 +41,6 @@ from failoverd.core.model import (
     ControlState,
     Frozen,
     Guard,
-    Instant,
     Lsn,
     Outcome,
     Timeline,
@@ -49,7 +48,6 @@ from failoverd.core.model import (
 from failoverd.core.operator import refusal
 from failoverd.core.policy import Mode, Policy
 from failoverd.core.replication import Sender
-from failoverd.core.restart import restored
 from failoverd.core.states import (
     Blocked,
     Confirming,
@@ -99,15 +97,6 @@ from tests.unit.vocabulary import (
 MEGABYTE = 1_000_000
 
 
-def restarted(daemon):
-    daemon.machine = restored(daemon.machine, Instant(daemon.at))
-    return daemon
-
-
-def asked(daemon, kind):
-    return [effect for effect in daemon.asks if isinstance(effect, kind)]
-
-
 def sender(name, node, state):
     return Sender(name, HOSTS[node], "streaming", state, Lsn(HERE))
 
@@ -116,15 +105,14 @@ def sender(name, node, state):
 
 
 def test_whoever_put_the_cluster_right_by_hand_meanwhile_is_left_alone():
-    daemon = restarted(promoting())
+    daemon = promoting().restarted()
     daemon.sees(healthy(HERE + 500, timeline=3), streaming(timeline=3), after=86400)
-    assert asked(daemon, Fence) == []
+    assert daemon.asked(Fence) == []
     for _ in range(3):
-        daemon.answered(Unguard, EffectFailed("no guard", WORDS)) if asked(
-            daemon, Unguard
-        ) else None
+        if daemon.asked(Unguard):
+            daemon.answered(Unguard, EffectFailed("no guard", WORDS))
         daemon.sees(healthy(HERE + 500, timeline=3), streaming(timeline=3), after=40)
-        assert asked(daemon, Fence) == []
+        assert daemon.asked(Fence) == []
     assert daemon.machine.memory.primary == PG1
 
 
@@ -133,10 +121,10 @@ def test_an_old_primary_that_was_made_a_standby_of_whom_we_asked_is_left_alone()
         facts = server(at, in_recovery=True, timeline=2)
         return report(name, at, Outcome.OK, facts, host(at))
 
-    daemon = restarted(promoting())
+    daemon = promoting().restarted()
     daemon.sees(standby_of_pg2, NEW_PRIMARY, after=86400)
     daemon.sees(standby_of_pg2, NEW_PRIMARY)
-    assert asked(daemon, Fence) == []
+    assert daemon.asked(Fence) == []
     assert daemon.machine.memory.primary == PG2
 
 
@@ -144,7 +132,7 @@ def test_nobody_is_promoted_beside_a_node_that_takes_writes():
     daemon = watching(TRIO)
     for _ in range(3):
         daemon.sees(dead(), cut_off(), healthy(HERE + 50))
-        assert asked(daemon, (Fence, Promote)) == []
+        assert daemon.asked(Fence) + daemon.asked(Promote) == []
     assert isinstance(daemon.state, Blocked)
     assert "pg3 takes writes: nobody is promoted beside it" in daemon.state.why
 
@@ -153,7 +141,7 @@ def test_an_election_ends_where_somebody_else_takes_writes():
     daemon = crashed(TRIO).fenced()
     daemon.sees(dead(), cut_off(), healthy(HERE + 50))
     assert isinstance(daemon.state, Reverting)
-    assert asked(daemon, Promote) == []
+    assert daemon.asked(Promote) == []
 
 
 def test_a_way_back_that_somebody_bars_is_said_and_not_waited_for():
@@ -181,15 +169,15 @@ def test_applications_are_not_sent_to_one_of_two_that_write():
     daemon.answered(Confirm, CONFIRMED)
     assert isinstance(daemon.state, Blocked)
     assert "pg3 writes, too" in daemon.state.why
-    assert asked(daemon, Redirect) == []
+    assert daemon.asked(Redirect) == []
 
 
 def test_a_guard_is_not_taken_back_beside_a_new_primary():
     daemon = crashed().answered(Fence, ALIVE)
     while isinstance(daemon.state, Reverting):
         daemon.answered(Unguard, FAILED).wakes(31)
-    restarted(daemon).sees(dead(ControlState.SHUT_DOWN_IN_RECOVERY), NEW_PRIMARY)
-    assert asked(daemon, Unguard) == []
+    daemon.restarted().sees(dead(ControlState.SHUT_DOWN_IN_RECOVERY), NEW_PRIMARY)
+    assert daemon.asked(Unguard) == []
 
 
 def test_a_superseded_primary_is_not_adopted_when_its_successor_is_out_of_sight():
@@ -210,7 +198,7 @@ def test_a_demoted_primary_that_its_operator_stops_is_not_failed_over_from():
     daemon = watching().sees(a_standby, streaming())
     for _ in range(6):
         daemon.sees(stopped, cut_off())
-        assert asked(daemon, (Fence, Freeze)) == []
+        assert daemon.asked(Fence) + daemon.asked(Freeze) == []
 
 
 # What was promised.
@@ -285,7 +273,7 @@ def test_a_standby_is_not_kept_from_a_primary_that_speaks_again():
     daemon.happens(Replied(daemon.machine.visit, Freeze(PG2, epoch, OWN), FrozenAt(frozen, WORDS)))
     daemon.answered(Fence, FAILED)
     daemon.sees(says(Outcome.TOO_MANY_CONNECTIONS), cut_off())
-    assert asked(daemon, Thaw)
+    assert daemon.asked(Thaw)
     daemon.answered(Thaw, Thawed(WORDS))
     assert (daemon.machine.saved, daemon.machine.frozen) == ({}, {})
 
@@ -331,7 +319,7 @@ def test_a_standby_attached_elsewhere_meanwhile_is_read_anew():
     daemon.sees(first, NEW_PRIMARY, cascaded, after=1000)
     ended = cut_off(timeline=2)
     daemon.sees(ended, dead(), ended).sees(ended, dead(), ended)
-    assert {effect.node for effect in asked(daemon, ReadSettings)} == {PG1, PG3}
+    assert {effect.node for effect in daemon.asked(ReadSettings)} == {PG1, PG3}
 
 
 def test_a_second_failover_does_not_end_a_quarantine():
@@ -342,10 +330,10 @@ def test_a_second_failover_does_not_end_a_quarantine():
 
 
 def test_a_pause_right_after_a_restart_does_not_lose_the_redirect():
-    daemon = restarted(confirming().answered(Confirm, CONFIRMED))
+    daemon = confirming().answered(Confirm, CONFIRMED).restarted()
     assert "settling" in (refusal(daemon.machine, OperatorPause("me"), daemon.policy) or "")
     daemon.sees(dead(), NEW_PRIMARY)
-    assert asked(daemon, Redirect)
+    assert daemon.asked(Redirect)
 
 
 def test_nothing_that_is_owed_is_done_in_observe_mode_not_even_at_the_start():
@@ -358,7 +346,7 @@ def test_nothing_that_is_owed_is_done_in_observe_mode_not_even_at_the_start():
 
 
 def test_a_primary_that_is_not_configured_any_more_is_not_waited_for():
-    daemon = restarted(watching(TRIO))
+    daemon = watching(TRIO).restarted()
     daemon.policy = Policy(nodes={n: p for n, p in TRIO.nodes.items() if n != PG1})
     for at in (200.0, 201.0, 202.0):
         daemon.at = at
@@ -368,7 +356,7 @@ def test_a_primary_that_is_not_configured_any_more_is_not_waited_for():
 
 
 def test_nothing_is_asked_of_a_node_that_is_not_configured_any_more():
-    daemon = restarted(watching(TRIO))
+    daemon = watching(TRIO).restarted()
     daemon.policy = PAIR
     daemon.machine = replace(daemon.machine, saved={PG3: OWN})
     daemon.sees(healthy(), streaming()).sees(healthy(), streaming())
@@ -391,7 +379,7 @@ def test_nothing_is_begun_beside_a_daemon_that_has_frozen_a_standby():
         daemon.sees(dead(), frozen_elsewhere)
     assert isinstance(daemon.state, Blocked)
     assert "was frozen by another failoverd" in daemon.state.why
-    assert asked(daemon, Fence) == []
+    assert daemon.asked(Fence) == []
 
 
 def test_the_old_primary_is_not_started_again_while_another_daemon_may_be_promoting():
@@ -401,7 +389,7 @@ def test_the_old_primary_is_not_started_again_while_another_daemon_may_be_promot
         daemon.happens(Replied(daemon.machine.visit, ask, failed))
     assert isinstance(daemon.state, (Reverting, Blocked))
     for _ in range(5):
-        assert asked(daemon, (Unfence, Unguard)) == []
+        assert daemon.asked(Unfence) + daemon.asked(Unguard) == []
         daemon.sees(dead(), cut_off(), cut_off())
     assert isinstance(daemon.state, Blocked)
     assert "being promoted" in daemon.state.why
@@ -409,7 +397,7 @@ def test_the_old_primary_is_not_started_again_while_another_daemon_may_be_promot
 
 def test_the_first_reading_of_a_standbys_settings_stands():
     daemon = crashed()
-    ask = asked(daemon, ReadSettings)[0]
+    ask = daemon.asked(ReadSettings)[0]
     written_by_a_freeze = replace(OWN, values=(("primary_conninfo", ""),))
     for read in (OWN, written_by_a_freeze):
         daemon.happens(Replied(daemon.machine.visit, ask, SettingsRead(read, WORDS)))
@@ -426,14 +414,14 @@ def test_a_last_look_that_saw_the_old_primary_alive_asked_nobody():
 def test_who_is_refused_for_another_daemon_lets_go_of_the_standbys():
     stale = EffectFailed(STALE_EPOCH, WORDS)
     daemon = crashed(TRIO)
-    for ask in asked(daemon, ReadSettings):
+    for ask in daemon.asked(ReadSettings):
         daemon.happens(Replied(daemon.machine.visit, ask, SettingsRead(OWN, WORDS)))
-    assert len(asked(daemon, Freeze)) == 2
+    assert len(daemon.asked(Freeze)) == 2
     daemon.answered(Fence, stale)
-    assert len(asked(daemon, Thaw)) == 2
+    assert len(daemon.asked(Thaw)) == 2
     daemon.sees(dead(), cut_off(), cut_off(), after=2)
     assert isinstance(daemon.state, Fencing)
-    assert asked(daemon, Freeze) == []
+    assert daemon.asked(Freeze) == []
 
 
 def test_an_order_that_another_daemon_was_quicker_than_takes_a_later_number():
@@ -446,7 +434,7 @@ def test_an_order_that_another_daemon_was_quicker_than_takes_a_later_number():
     first = daemon.machine.epoch
     daemon.answered(Fence, stale).sees(dead(), cut_off(), after=2)
     assert daemon.machine.epoch == first + 1
-    assert [effect.epoch for effect in asked(daemon, Fence)] == [first + 1]
+    assert [effect.epoch for effect in daemon.asked(Fence)] == [first + 1]
 
 
 @pytest.mark.parametrize("reached", [True, False], ids=["our fault", "nothing is reached"])

@@ -15,7 +15,6 @@ from failoverd.core.model import Lsn
 from failoverd.core.policy import NodePolicy
 from failoverd.core.promise import Promise, promised
 from failoverd.core.replication import Sender
-from failoverd.core.restart import restored
 from tests.unit.scenes import NOTHING
 from tests.unit.vocabulary import (
     FAILED,
@@ -49,7 +48,7 @@ def primary(names, *senders, lsn=HERE):
 
 
 def asked(daemon):
-    return [e.names for e in daemon.asks if isinstance(e, SetSynchronous)]
+    return [e.names for e in daemon.asked(SetSynchronous)]
 
 
 def both_named():
@@ -157,7 +156,7 @@ def test_what_could_not_be_set_is_asked_again_and_what_was_set_until_it_is_seen(
 
 def test_a_decision_that_was_cut_short_is_taken_up_by_the_next_daemon():
     daemon = one_dropped()
-    daemon.machine = restored(daemon.machine, daemon.now.monotonic)
+    daemon.restarted()
     assert daemon.machine.memory.promise is not None
     assert daemon.machine.memory.promise.void
     daemon.sees(primary(BOTH, sender(PG2)), streaming(), gone())
@@ -205,10 +204,10 @@ def test_a_standby_that_is_being_added_is_needed_before_it_is_seen_in_force():
 def test_the_candidate_waits_for_nobody_who_is_dead():
     daemon = crashed(MANAGED).fenced().froze({PG2: HERE, PG3: HERE - 10})
     daemon.answered(Salvage, NOTHING)
-    assert [e.synchronous for e in daemon.asks if isinstance(e, Promote)] == [""]
+    assert [e.synchronous for e in daemon.asked(Promote)] == [""]
     daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
     daemon.answered(Salvage, NOTHING)
-    assert [e.synchronous for e in daemon.asks if isinstance(e, Promote)] == [None]
+    assert [e.synchronous for e in daemon.asked(Promote)] == [None]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,6 @@ from failoverd.core.jobs import Job, NodeJob
 from failoverd.core.model import Epoch, Evidence, Guard, Lsn, Outcome, SystemIdentifier
 from failoverd.core.policy import Mode
 from failoverd.core.replication import Receiver, Sender, Slot
-from failoverd.core.restart import restored
 from failoverd.core.states import Reverting, Watching
 from tests.unit.scenes import NEW_PRIMARY, failed_over, three_failed_over
 from tests.unit.vocabulary import (
@@ -113,7 +112,7 @@ def test_a_standby_that_does_not_stream_is_told_again():
     daemon = repointed().sees(gone(), NEW_PRIMARY, cut_off())
     assert daemon.asks == ()
     daemon.sees(gone(), NEW_PRIMARY, cut_off(), after=13)
-    assert [(e.node, e.saved) for e in daemon.asks if isinstance(e, Repoint)] == [(PG3, None)]
+    assert [(e.node, e.saved) for e in daemon.asked(Repoint)] == [(PG3, None)]
 
 
 def test_a_standby_whose_wal_is_gone_is_told_no_more_and_says_what_it_needs():
@@ -124,7 +123,7 @@ def test_a_standby_whose_wal_is_gone_is_told_no_more_and_says_what_it_needs():
     assert job.job is Job.DIVERGED
     assert job.said == said.sentence
     daemon.sees(gone(), NEW_PRIMARY, cut_off(), after=13)
-    assert not [effect for effect in daemon.asks if isinstance(effect, Repoint)]
+    assert not daemon.asked(Repoint)
 
 
 def test_a_standby_that_comes_back_late_and_was_led_to_the_fenced_node_is_told_to_follow():
@@ -133,7 +132,7 @@ def test_a_standby_that_comes_back_late_and_was_led_to_the_fenced_node_is_told_t
     daemon.sees(gone(), NEW_PRIMARY, gone())
     assert daemon.asks == ()
     daemon.sees(gone(), NEW_PRIMARY, cut_off(upstream_host=HOSTS[PG1]))
-    assert [(e.node, e.upstream) for e in daemon.asks if isinstance(e, Repoint)] == [(PG3, PG2)]
+    assert [(e.node, e.upstream) for e in daemon.asked(Repoint)] == [(PG3, PG2)]
 
 
 @pytest.mark.parametrize(
@@ -164,10 +163,10 @@ def test_a_standby_of_another_standby_is_led_to_that_one_and_in_the_end_to_the_p
 def test_the_slots_of_the_old_primary_are_owed_to_the_new_one():
     slots = (Slot("reports", True, "reserved", 100, logical=True),)
     daemon = three_failed_over(slots).answered(Thaw, Thawed(WORDS))
-    asked = next(effect for effect in daemon.asks if isinstance(effect, Equip))
+    asked = daemon.asked(Equip)[0]
     assert [slot.name for slot in asked.slots] == ["reports"]
     daemon.answered(Equip, FAILED)
-    assert not [effect for effect in daemon.asks if isinstance(effect, Equip)]
+    assert not daemon.asked(Equip)
     daemon.wakes(10).answered(Equip, Equipped(WORDS))
     assert daemon.machine.memory.slots_owed == ()
 
@@ -183,30 +182,26 @@ def with_a_unit():
     return daemon.sees(dead(), healthy(timeline=2))
 
 
-def kept_down(daemon):
-    return [effect for effect in daemon.asks if isinstance(effect, KeepDown)]
-
-
 def test_an_old_primary_is_kept_down_after_the_promotion_and_never_before_it():
     crashed_one = crashed(RUN_BY_A_UNIT).fenced()
-    assert kept_down(crashed_one) == []
+    assert crashed_one.asked(KeepDown) == []
     daemon = with_a_unit()
-    assert kept_down(daemon) == [KeepDown(PG1, daemon.machine.epoch)]
+    assert daemon.asked(KeepDown) == [KeepDown(PG1, daemon.machine.epoch)]
     daemon.answered(KeepDown, KeptDown(WORDS))
-    assert kept_down(daemon) == []
+    assert daemon.asked(KeepDown) == []
     assert daemon.machine.jobs[PG1].job is Job.QUARANTINED
 
 
 def test_what_nothing_starts_is_not_told_to_stay_down():
-    assert kept_down(failed_over()) == []
+    assert failed_over().asked(KeepDown) == []
 
 
 def test_what_could_not_be_kept_down_is_asked_again_and_fenced_at_once_where_it_comes_back():
     daemon = with_a_unit()
     daemon.answered(KeepDown, FAILED)
-    assert kept_down(daemon) == []
+    assert daemon.asked(KeepDown) == []
     daemon.sees(healthy(), healthy(timeline=2))
-    assert [effect.node for effect in daemon.asks if isinstance(effect, Fence)] == [PG1]
+    assert [effect.node for effect in daemon.asked(Fence)] == [PG1]
     daemon.wakes(10)
     job = daemon.machine.jobs[PG1]
     assert (job.keep_down_at, job.told, job.attempt) == (None, False, 1)
@@ -218,7 +213,7 @@ def test_what_somebody_started_although_it_was_kept_down_is_kept_down_anew():
     daemon.sees(healthy(), healthy(timeline=2))
     daemon.answered(Fence, Fenced(proof(daemon.at, node=PG1, epoch=daemon.machine.epoch)))
     daemon.sees(dead(), healthy(timeline=2)).wakes(10)
-    assert len(kept_down(daemon)) == 1
+    assert len(daemon.asked(KeepDown)) == 1
 
 
 def test_an_answer_to_an_earlier_visit_pays_a_debt_too():
@@ -298,7 +293,7 @@ def test_a_guard_laid_is_a_guard_owed_until_it_is_gone():
         daemon.wakes(10)
         assert [type(e) for e in daemon.asks] == [Unguard]
         daemon.answered(Unguard, FAILED)
-    daemon.machine = restored(daemon.machine, daemon.now.monotonic)
+    daemon.restarted()
     daemon.sees(healthy(), streaming())
     daemon.answered(Unguard, Unguarded(WORDS))
     assert (daemon.asks, daemon.machine.jobs) == ((), {})
@@ -324,13 +319,13 @@ def test_an_old_primary_that_comes_back_writable_is_fenced_again_however_often()
     numbers = set()
     for _ in range(3):
         daemon.sees(healthy(), NEW_PRIMARY)
-        asked = [e for e in daemon.asks if isinstance(e, Fence)]
+        asked = daemon.asked(Fence)
         assert [(e.node, e.mode, e.epoch) for e in asked] == [
             (PG1, StopMode.FAST, daemon.machine.epoch)
         ]
         numbers.add(asked[0].attempt)
         daemon.fenced(node=PG1)
-        assert not [e for e in daemon.asks if isinstance(e, Fence)]
+        assert not daemon.asked(Fence)
         daemon.sees(dead(), NEW_PRIMARY, after=10)
         assert daemon.state == Watching()
     assert len(numbers) == 3
@@ -370,4 +365,4 @@ def test_a_detached_standby_stays_so_when_a_later_failover_goes_back():
     daemon.at += 1000
     daemon.sees(gone(), dead(), stands).sees(gone(), dead(), stands)
     assert daemon.machine.saved == {PG3: OWN}
-    assert not [e for e in daemon.asks if isinstance(e, Thaw)]
+    assert not daemon.asked(Thaw)

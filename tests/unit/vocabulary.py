@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from failoverd.core.asked import asks
 from failoverd.core.effects import Effect, Fence, Freeze, MeasureDivergence, ReadSettings
@@ -50,6 +51,7 @@ from failoverd.core.model import (
 )
 from failoverd.core.policy import NodePolicy, Policy
 from failoverd.core.replication import Receiver, Sender
+from failoverd.core.restart import restored
 from failoverd.core.situation import Machine
 from failoverd.core.states import State
 
@@ -64,6 +66,7 @@ WORDS = Evidence("said")
 OWN = SavedSettings((("primary_conninfo", "host=192.0.2.11"),))
 
 NodeIs = Callable[[NodeName, float], NodeReport]
+Asked = TypeVar("Asked", bound=Effect)
 
 
 def look(outcome: Outcome, at: float, took: float = 0.01) -> Look:
@@ -274,9 +277,19 @@ class Daemon:
     def told(self, command: Command) -> Daemon:
         return self.happens(command)
 
+    def asked(self, kind: type[Asked]) -> list[Asked]:
+        """What of that kind it wants done now."""
+        return [effect for effect in self.asks if isinstance(effect, kind)]
+
+    def restarted(self, away_s: float = 0.0) -> Daemon:
+        """Killed, and another process goes on with its journal, so many seconds later."""
+        self.at += away_s
+        self.machine = restored(self.machine, self.now.monotonic, away_s)
+        return self
+
     def answered(self, kind: type[Effect], result: Result, visit: int | None = None) -> Daemon:
-        """The one effect of that kind that is asked for now is answered."""
-        asked = next(effect for effect in self.asks if isinstance(effect, kind))
+        """The first effect of that kind that is asked for now is answered."""
+        asked = self.asked(kind)[0]
         return self.happens(Replied(self.machine.visit if visit is None else visit, asked, result))
 
     def fenced(self, **more: object) -> Daemon:
@@ -286,9 +299,9 @@ class Daemon:
     def froze(self, positions: Mapping[NodeName, int]) -> Daemon:
         """Every standby that is to be frozen: its settings are read, then it stands still."""
         for node, lsn in positions.items():
-            ask = next(e for e in self.asks if isinstance(e, ReadSettings) and e.node == node)
+            ask = next(effect for effect in self.asked(ReadSettings) if effect.node == node)
             self.happens(Replied(self.machine.visit, ask, SettingsRead(OWN, WORDS)))
-            freeze = next(e for e in self.asks if isinstance(e, Freeze) and e.node == node)
+            freeze = next(effect for effect in self.asked(Freeze) if effect.node == node)
             frozen = Frozen(node, Lsn(lsn), Timeline(0), OWN)
             self.happens(Replied(self.machine.visit, freeze, FrozenAt(frozen, WORDS)))
         return self
