@@ -1,15 +1,14 @@
 """What must survive: every step that changes something, on disk before its effects.
 
-One SQLite file, written by one thread with a full fsync for each record, read through a
-connection of its own. No durable journal, no act: an append that fails, or is slower
-than its deadline, raises, and the caller does nothing. Records of incidents are kept;
+One SQLite file, written by one thread with a full fsync for all records that wait for one,
+read through a connection of its own. No durable journal, no act: an append that fails, or is
+slower than its deadline, raises, and the caller does nothing. Records of incidents are kept;
 plain ones go after 30 days, or when there are too many of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sqlite3
 import threading
@@ -20,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from failoverd.core.incident import Entry, EntryKind
+from failoverd.core.incident import Entry
 from failoverd.core.model import ClusterView, Epoch, WallTime
 from failoverd.core.situation import Machine
 from failoverd.core.states import StateName
@@ -35,17 +34,17 @@ from failoverd.daemon.journal_file import (
     prune,
     transaction,
 )
-from failoverd.daemon.journal_rows import INSERT, insert_taken
-from failoverd.daemon.kept_bases import BASIS, encoded, insert_bases, read_basis
-from failoverd.record.codec import VERSION, RecordError, dumps, loads
+from failoverd.daemon.journal_rows import Encoded, encoded, insert, insert_taken, row_of
+from failoverd.daemon.kept_bases import BASIS, read_basis
+from failoverd.record.codec import VERSION, RecordError, loads
 from failoverd.record.doubts import Doubt, Numbered, doubts
-from failoverd.record.record import Basis, Record, Taken, Told
+from failoverd.record.record import Record, Taken, Told
 
 DEADLINE_S = 2.0
 PRUNE_EVERY = 1_000
-BASES_AFTER_S = 0.5
-"""What decisions were made from is written once nothing was journaled for so long: an act never
-waits for it."""
+AT_ONCE = 100
+"""Records that one transaction may hold: encoding more would keep the first too long from its
+fsync."""
 LED_TO_IT = 20
 """Records before an incident among which its first suspicion is looked for."""
 __all__ = ["Journal", "JournalCorrupt", "JournalFailed", "StateDirectoryInUse"]
@@ -72,8 +71,7 @@ class Journal:
         self._reader = reader
         self._reading = threading.Lock()
         self._appended = 0
-        self._bases: deque[tuple[int, Basis]] = deque()
-        self._bases_due: asyncio.TimerHandle | None = None
+        self._waiting: deque[tuple[Record, Future[None]]] = deque()
         self._write_thread = ThreadPoolExecutor(1, "journal")
         self._background = ThreadPoolExecutor(1, "reports")
 
@@ -99,17 +97,23 @@ class Journal:
     async def append(self, record: Record) -> None:
         """On return it is committed and fsynced; raises JournalFailed otherwise.
 
-        After a missed deadline the record may still arrive: every effect looks before it
-        acts, so a record too many does no harm, where an act without one would.
+        After a missed deadline one that is being written may still arrive: every effect looks
+        before it acts, so a record too many does no harm, where an act without one would. One
+        that still waits is not written any more.
         """
-        await self._in_time(lambda: self._append(record))
-        if self._bases:
-            self._keep_bases_later()
+        kept: Future[None] = Future()
+        self._waiting.append((record, kept))
 
-    async def _in_time(self, write: Callable[[], None]) -> None:
+        def submitted() -> Future[None]:
+            self._write_thread.submit(self._write_waiting)
+            return kept
+
+        await self._in_time(submitted)
+
+    async def _in_time(self, begin: Callable[[], Future[None]]) -> None:
         try:
             async with asyncio.timeout(DEADLINE_S):
-                await asyncio.wrap_future(self._write_thread.submit(write))
+                await asyncio.wrap_future(begin())
         except TimeoutError:
             raise JournalFailed(f"{self.path}: no answer in {DEADLINE_S:g} s") from None
         except (sqlite3.Error, OSError, RecordError, RuntimeError) as error:
@@ -121,36 +125,36 @@ class Journal:
         With the machine that it has left. Raises JournalFailed as `append` does.
         """
         rows = [
-            _row(Record(cluster, one.at, one.epoch, one.entry, machine), whole=False)
+            row_of(Record(cluster, one.at, one.epoch, one.entry, machine), whole=False)
             for one in told
         ]
-        await self._in_time(lambda: insert_taken(self._writer, rows))
+        await self._in_time(lambda: self._write_thread.submit(insert_taken, self._writer, rows))
 
-    def _append(self, record: Record) -> None:
-        row = _row(record)
-        with transaction(self._writer) as db:
-            number = db.execute(INSERT, row).lastrowid
-            _count(db, record)
-            self._appended += 1
-            if self._appended % PRUNE_EVERY == 0:
-                prune(db)
-        if record.basis is not None and number is not None and _kept_whole(record):
-            self._bases.append((number, record.basis))
-
-    def _keep_bases_later(self) -> None:
-        if self._bases_due is not None:
-            self._bases_due.cancel()
-        later = asyncio.get_running_loop().call_later
-        self._bases_due = later(BASES_AFTER_S, self._background.submit, self._keep_bases)
-
-    def _keep_bases(self) -> None:
-        """In the background: a decision whose basis cannot be kept stands as it is."""
-        rows = []
-        while self._bases:
-            with contextlib.suppress(RecordError):
-                rows.append(encoded(*self._bases.popleft()))
-        with contextlib.suppress(sqlite3.Error, OSError, RuntimeError):
-            self._write_thread.submit(insert_bases, self._writer, rows).result()
+    def _write_waiting(self) -> None:
+        """As many as wait, at one fsync: a thousand clusters that go blind at once need no more."""
+        due: list[tuple[Encoded, Future[None]]] = []
+        while self._waiting and len(due) < AT_ONCE:
+            record, kept = self._waiting.popleft()
+            if kept.set_running_or_notify_cancel():
+                try:
+                    due.append((encoded(record), kept))
+                except RecordError as error:
+                    kept.set_exception(error)
+        if not due:
+            return
+        try:
+            with transaction(self._writer) as db:
+                for row, _ in due:
+                    insert(db, row)
+                if (self._appended + len(due)) // PRUNE_EVERY > self._appended // PRUNE_EVERY:
+                    prune(db)
+        except BaseException as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+            for _, kept in due:
+                kept.set_exception(error)
+            return
+        self._appended += len(due)
+        for _, kept in due:
+            kept.set_result(None)
 
     def latest(self, cluster: str) -> Machine | None:
         """The machine of the last record, without a view; None where there is none."""
@@ -204,7 +208,6 @@ class Journal:
 
         Each with what it was decided on.
         """
-        self.in_background(self._keep_bases).result()
         if isinstance(number, int):
             return tuple(one for one in self.records(cluster, number, limit) if one.epoch > 0)
         found = [doubt for doubt in self.doubts(cluster) if f"s{doubt.number}" == number]
@@ -266,9 +269,6 @@ class Journal:
 
     def close(self) -> None:
         """Finish what is being written, for as long as that takes; give the lock back."""
-        if self._bases_due is not None:
-            self._bases_due.cancel()
-        self._background.submit(self._keep_bases)
         self._background.shutdown()
         self._write_thread.shutdown()
         self._writer.close()
@@ -325,39 +325,3 @@ _TOLD = (
     " WHERE cluster = :cluster"
 )
 _DOUBTFUL = "(entry LIKE '%\"suspect\"%' OR (incident = 0 AND entry NOT LIKE '%\"outcome\":null%'))"
-
-
-def _row(record: Record, *, whole: bool = True) -> tuple[Any, ...]:
-    """The view is kept where the state changed or an incident is on: it is most of the size."""
-    machine, entry = record.machine, record.entry
-    view = dumps(machine.view) if whole and _kept_whole(record) else None
-    bare = replace(machine, view=ClusterView({}))
-    return (
-        record.cluster,
-        record.at,
-        record.epoch,
-        int(record.epoch > 0),
-        VERSION,
-        dumps(entry),
-        dumps(bare),
-        view,
-    )
-
-
-def _kept_whole(record: Record) -> bool:
-    return record.epoch > 0 or record.entry.kind in (EntryKind.TRANSITION, EntryKind.DIAGNOSIS)
-
-
-def _count(db: sqlite3.Connection, record: Record) -> None:
-    entry = record.entry
-    if entry.kind is EntryKind.TRANSITION and entry.from_state != entry.to_state:
-        db.execute(
-            "INSERT INTO transitions VALUES (?, ?, ?, ?, 1)"
-            " ON CONFLICT DO UPDATE SET count = count + 1",
-            (record.cluster, entry.from_state, entry.to_state, entry.trigger),
-        )
-    if entry.outcome is not None:
-        db.execute(
-            "INSERT INTO failovers VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1",
-            (record.cluster, entry.trigger, entry.outcome),
-        )

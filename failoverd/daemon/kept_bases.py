@@ -1,19 +1,16 @@
-"""What decisions were made from: journaled later than they are, and read for `explain`."""
+"""What decisions were made from: journaled with them, and read for `explain`."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from failoverd.core.events import Event, Now
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
-from failoverd.daemon.journal_file import transaction
 from failoverd.record.codec import VERSION, decode_text, dumps, loads
 from failoverd.record.record import Basis
-
-Row = tuple[int, int, str, str, str, str]
 
 BASIS = """
 SELECT bases.version, before, event, now, policies.policy
@@ -22,21 +19,26 @@ FROM bases JOIN policies ON policies.digest = bases.policy WHERE record = ?
 _INSERT = "INSERT OR IGNORE INTO bases VALUES (?, ?, ?, ?, ?, ?)"
 
 
-def encoded(record: int, basis: Basis) -> Row:
+@dataclass(frozen=True, slots=True)
+class EncodedBasis:
+    before: str
+    event: str
+    now: str
+    policy: str
+
+
+def encoded_basis(basis: Basis) -> EncodedBasis:
     """Raises RecordError for what could not be read back."""
-    before, event = dumps(basis.before), dumps(basis.event)
-    return record, VERSION, before, event, dumps(basis.now), dumps(basis.policy)
+    return EncodedBasis(
+        dumps(basis.before), dumps(basis.event), dumps(basis.now), dumps(basis.policy)
+    )
 
 
-def insert_bases(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """A policy is kept once, however often it was decided by."""
-    if not rows:
-        return
-    with transaction(db):
-        for record, version, before, event, now, policy in rows:
-            digest = hashlib.sha256(policy.encode()).hexdigest()
-            db.execute("INSERT OR IGNORE INTO policies VALUES (?, ?)", (digest, policy))
-            db.execute(_INSERT, (record, version, before, event, now, digest))
+def insert_basis(db: sqlite3.Connection, record: int, one: EncodedBasis) -> None:
+    """Within a transaction. A policy is kept once, however often it was decided by."""
+    digest = hashlib.sha256(one.policy.encode()).hexdigest()
+    db.execute("INSERT OR IGNORE INTO policies VALUES (?, ?)", (digest, one.policy))
+    db.execute(_INSERT, (record, VERSION, one.before, one.event, one.now, digest))
 
 
 def read_basis(row: tuple[int, str, str, str, str]) -> Basis:

@@ -11,8 +11,8 @@ from failoverd.record.codec import encode
 from failoverd.record.replay import Replayed
 
 NOT_KEPT = (
-    "what it was decided on was not kept here: the daemon was killed right after it, or another one"
-    " has decided it, and explains it"
+    "what it was decided on was not kept here: another daemon has decided it, and explains it, or"
+    " an older version of this one"
 )
 
 

@@ -33,7 +33,7 @@ class Record:
     machine: Machine
     """With the view it was decided on, where the journal kept it; else with an empty one."""
     basis: Basis | None = None
-    """None where it is not kept: the record is of no incident, or the daemon was killed first."""
+    """None where it is not kept: the record is of no incident, or another daemon has told it."""
 
 
 @dataclass(frozen=True, slots=True)

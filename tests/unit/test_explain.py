@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -11,7 +12,6 @@ import pytest
 from failoverd.core.events import Observed
 from failoverd.core.model import Epoch
 from failoverd.core.states import StateName, name_of
-from failoverd.daemon import journal as journal_module
 from failoverd.daemon.journal import Journal
 from failoverd.observability import explanation
 from failoverd.record.record import Basis, Record
@@ -86,14 +86,17 @@ async def test_a_decision_stands_where_its_basis_was_not_kept(tmp_path):
     journal.close()
 
 
-async def test_no_act_waits_for_what_it_was_decided_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal_module, "BASES_AFTER_S", 3600.0)
-    journal = Journal.open(tmp_path)
-    for record in decisions():
+async def test_a_daemon_that_is_killed_right_after_a_decision_has_kept_its_basis(tmp_path):
+    journal = Journal.open(tmp_path / "state")
+    of_an_incident = [one for one in decisions() if one.epoch]
+    assert len(of_an_incident) == 8
+    for number, record in enumerate(of_an_incident):
         await journal.append(record)
-        with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as db, db:
-            assert db.execute("SELECT count(*) FROM bases").fetchone() == (0,)
-    assert all(record.basis is not None for record in journal.decided("main", 1))
+        left = tmp_path / f"left-{number}"
+        shutil.copytree(tmp_path / "state", left)
+        after_the_kill = Journal.open(left)
+        assert after_the_kill.records("main")[-1].basis == record.basis
+        after_the_kill.close()
     journal.close()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import stat
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -41,7 +43,7 @@ async def keep(journal, story, cluster="main"):
 
 
 def without_view(machine):
-    return journal_module.replace(machine, view=ClusterView({}))
+    return replace(machine, view=ClusterView({}))
 
 
 async def test_a_restart_finds_the_last_machine(tmp_path):
@@ -184,6 +186,67 @@ async def test_a_disk_that_hangs_fails_the_append_at_its_deadline(journal, monke
     hangs.set()
     await asyncio.get_running_loop().run_in_executor(journal._write_thread, lambda: None)
     assert journal.latest("main") is None
+
+
+@contextlib.contextmanager
+def writing_held(journal):
+    """Nothing is written until the end; what was journaled meanwhile waits."""
+    hangs = threading.Event()
+    journal._write_thread.submit(hangs.wait)
+    try:
+        yield
+    finally:
+        hangs.set()
+
+
+def one_each(clusters):
+    record = next(records_of(Story().all_well()))
+    return [replace(record, cluster=f"c{number}") for number in range(clusters)]
+
+
+async def test_a_thousand_clusters_that_journal_at_once_need_few_transactions(journal):
+    statements = []
+    journal._writer.set_trace_callback(statements.append)
+    with writing_held(journal):
+        waiting = [asyncio.create_task(journal.append(one)) for one in one_each(1000)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+    assert statements.count("COMMIT") == 1000 / journal_module.AT_ONCE
+    assert set(journal.clusters()) == {f"c{number}" for number in range(1000)}
+
+
+async def test_one_that_cannot_be_encoded_takes_no_other_with_it(journal):
+    first, second, third = one_each(3)
+    second = replace(second, machine=replace(second.machine, visit=float("nan")))
+    with writing_held(journal):
+        waiting = [asyncio.create_task(journal.append(one)) for one in (first, second, third)]
+        await asyncio.sleep(0)
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in ended] == [type(None), JournalFailed, type(None)]
+    assert journal.clusters() == ("c0", "c2")
+
+
+async def test_all_that_share_a_transaction_that_fails_are_told(journal):
+    other = sqlite3.connect(journal.path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with writing_held(journal):
+        waiting = [asyncio.create_task(journal.append(one)) for one in one_each(3)]
+        await asyncio.sleep(0)
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in ended] == [JournalFailed] * 3
+    other.execute("ROLLBACK")
+    other.close()
+    assert journal.clusters() == ()
+
+
+async def test_a_record_that_nobody_waits_for_any_more_is_not_written(journal, monkeypatch):
+    monkeypatch.setattr(journal_module, "DEADLINE_S", 0.05)
+    given_up, waited_for = one_each(2)
+    with writing_held(journal), pytest.raises(JournalFailed):
+        await journal.append(given_up)
+    monkeypatch.undo()
+    await journal.append(waited_for)
+    assert journal.clusters() == ("c1",)
 
 
 async def test_after_a_close_nothing_is_accepted(tmp_path):
