@@ -8,7 +8,8 @@
 #   disarmed.ID, fired.ID   empty, made right after the claim: which of the two it was
 #   fired         what the watcher did, key=value
 # The folder may vanish (logind removes those of a user who has logged out). That is never taken
-# for a disarming: what can be neither renewed nor disarmed asks, and fires if nobody answers.
+# for a disarming: what can be neither renewed nor disarmed asks, and fires if nobody answers. It is
+# found by its process then, and said not to be disarmed.
 
 BEAT_LIMIT=200 # centiseconds; the watcher looks every 0.2 s
 
@@ -100,6 +101,26 @@ watcher_lives() {
 	[ "$BEAT_AGE" -le "$BEAT_LIMIT" ] || return 1
 	WHY_NOT=
 }
+
+# LOST: the PID of a watcher of this server whose folder has vanished; fails where there is none.
+find_lost_watcher() {
+	set +f
+	for process in /proc/[0-9]*; do
+		{ read -r name <"$process/comm"; } 2>/dev/null || continue
+		case $name in sh | bash | dash | ksh* | busybox) ;; *) continue ;; esac
+		# shellcheck disable=SC3067 # dash, bash, ksh and busybox have -O
+		if [ -O "$process" ] && grep -q -s -a -F "$(watcher_name)" "$process/cmdline"; then
+			LOST=${process#/proc/}
+			set -f
+			return 0
+		fi
+	done
+	set -f
+	return 1
+}
+
+# Of which server, and ended so that no port is the beginning of another.
+watcher_name() { printf 'failoverd-dead-man %s.%s.' "${SYSTEM_IDENTIFIER:-$FD_system_identifier}" "$FD_port"; }
 
 # START_TIME: field 22 of /proc/PID/stat, after read_stat. A PID comes back, with another one.
 start_time() {
@@ -197,7 +218,7 @@ start_watcher() {
 			printf 'FD_%s=%s\n' "$name" "$(in_quotes "$value")"
 		done
 		printf 'FD_verb=dead_man_watch\nFD_arming=%s\n%s\n' "$ARMING" "$FD_program"
-	} 2>/dev/null 7<&- | setsid sh -s failoverd-dead-man >/dev/null 2>&1 7<&- &
+	} 2>/dev/null 7<&- | setsid sh -s "$(watcher_name)" >/dev/null 2>&1 7<&- &
 }
 
 wait_for_watcher() {
@@ -237,9 +258,9 @@ verb_dead_man_renew() {
 verb_dead_man_disarm() {
 	check_expiry
 	need flock
-	find_dead_man || finish 0 disarmed ""
+	find_dead_man || nothing_to_disarm
 	lock_dead_man
-	read_arming || finish 0 disarmed ""
+	read_arming || nothing_to_disarm
 	refuse_older_epoch
 	[ "${FD_arming:-$ARMING}" = "$ARMING" ] || not_armed not_disarmed "that arming was taken over by another one"
 	[ -n "$ENDED" ] || claim "$ARMING" disarmed || :
@@ -255,17 +276,36 @@ verb_dead_man_disarm() {
 	esac
 }
 
+nothing_to_disarm() {
+	! find_lost_watcher || not_armed not_disarmed "$(of_the_lost)"
+	finish 0 disarmed ""
+}
+
+of_the_lost() {
+	printf "%s%s" "its folder has vanished, and its process $LOST watches on: not renewed it asks the standbys, fires" \
+		" if none answers, and else ends a minute after its last renewal"
+}
+
 # Needs no right, and changes nothing.
 verb_dead_man_status() {
 	read_boot
 	WATCHER='' SESSION='' BEAT_AGE=''
-	{ find_dead_man && read_arming; } || finish 0 not_armed ""
+	{ find_dead_man && read_arming; } || say_not_armed
 	lives=yes
 	watcher_lives || lives=no
 	say_armed
 	say watching "$lives"
 	say_fired
 	finish 0 "${ENDED:-armed}" ""
+}
+
+say_not_armed() {
+	find_lost_watcher || finish 0 not_armed ""
+	say boot_id "$BOOT_ID"
+	say uptime "$UPTIME"
+	say watcher_pid "$LOST"
+	say watching yes
+	finish 0 lost "$(of_the_lost)"
 }
 
 # For every look at this host: one line, and what happened where it has fired.

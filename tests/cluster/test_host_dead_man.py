@@ -84,3 +84,16 @@ async def test_it_is_armed_and_disarmed_with_good_right_only(asked):
     nobody = await asked.act("dead_man_arm", **{**more, "standbys": ""})
     assert nobody.exit_status == 16
     assert (await asked.call("dead_man_status")).field("verdict") == "not_armed"
+
+
+async def test_one_whose_folder_has_vanished_is_not_said_to_be_disarmed_while_it_watches(
+    pair, asked
+):
+    await armed(asked)
+    forget(f"{asked.arguments['system_identifier']}.{pair[0].port}")
+    refused = await asked.act("dead_man_disarm")
+    assert (refused.exit_status, refused.field("verdict")) == (11, "not_disarmed")
+    assert "its folder has vanished" in refused.field("reason")
+    assert (await asked.call("dead_man_status")).field("verdict") == "lost"
+    assert await ended(asked) == "not_armed"
+    assert (await asked.act("dead_man_disarm")).field("verdict") == "disarmed"
