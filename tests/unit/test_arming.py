@@ -37,14 +37,13 @@ from failoverd.core.events import (
     Trigger,
 )
 from failoverd.core.incident import EntryKind, describe
-from failoverd.core.model import Evidence, Guard, Instant, Outcome, ProofKind, Sender
+from failoverd.core.model import Evidence, Guard, Instant, Outcome, ProofKind
 from failoverd.core.policy import DeadManPolicy, Mode
 from failoverd.core.states import Blocked, Electing, Fencing, Paused, Reverting, Suspect, Watching
 from failoverd.record.codec import decode, encode
 from tests.unit.vocabulary import (
     FAILED,
     HERE,
-    HOSTS,
     OWN,
     PAIR,
     PG1,
@@ -59,6 +58,7 @@ from tests.unit.vocabulary import (
     gone,
     healthy,
     host,
+    sender,
     streaming,
     watching,
 )
@@ -69,10 +69,6 @@ THREE = replace(TRIO, dead_man=ON)
 STARTED = "1700000000"
 LIFE = ArmedFor("boot", 10, STARTED)
 READING = Reading("boot", 1000.0, Instant(100.0), Instant(100.1))
-
-
-def sender(node):
-    return Sender(node, HOSTS[node], "streaming", "async", None)
 
 
 def well(*standbys, **more):

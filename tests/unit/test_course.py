@@ -13,13 +13,10 @@ from failoverd.core.events import (
     SynchronousSet,
 )
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Epoch, Evidence, Lsn
+from failoverd.core.model import Epoch, Evidence
 from failoverd.core.rejoin import TRIES
-from failoverd.core.replication import Sender
 from failoverd.daemon.course import Ask, Course, Write, Written
 from tests.unit.vocabulary import (
-    HERE,
-    HOSTS,
     PAIR,
     PG2,
     PG3,
@@ -28,6 +25,7 @@ from tests.unit.vocabulary import (
     dead,
     gone,
     healthy,
+    sender,
     streaming,
     view,
     watching,
@@ -66,7 +64,7 @@ class Driven:
 
 
 def names(sync, *keeping):
-    senders = tuple(Sender(name, HOSTS[name], "streaming", "quorum", Lsn(HERE)) for name in keeping)
+    senders = tuple(sender(name, "quorum") for name in keeping)
     return healthy(sync=sync, senders=senders)
 
 

@@ -33,6 +33,7 @@ from tests.unit.vocabulary import (
     gone,
     healthy,
     proof,
+    sender,
     view,
     watching,
 )
@@ -244,9 +245,7 @@ def test_a_star_counts_whoever_was_seen_and_is_no_node():
 
 
 def test_a_standby_under_its_default_name_is_known_by_its_address():
-    named = tuple(
-        Sender("walreceiver" + n[-1], HOSTS[n], "streaming", "sync", Lsn(HERE)) for n in (PG2, PG3)
-    )
+    named = tuple(sender(n, "sync", name="walreceiver" + n[-1]) for n in (PG2, PG3))
     primary = healthy(sync="ANY 1 (walreceiver2, walreceiver3)", senders=named)
     memory = watching(TRIO, primary=primary).machine.memory
     assert elected(memory=memory).candidate == PG2

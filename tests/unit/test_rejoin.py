@@ -10,18 +10,15 @@ from failoverd.core.divergence import Counted
 from failoverd.core.effects import Fence, Rejoin
 from failoverd.core.events import REJOIN_FAILED, EffectFailed
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Epoch, Evidence, Guard, Lsn, Timeline
+from failoverd.core.model import Epoch, Evidence, Guard, Timeline
 from failoverd.core.policy import RejoinChoice
 from failoverd.core.rejoin import TRIES, refuse_rejoin
-from failoverd.core.replication import Sender
 from failoverd.core.schedule import Rejoining
 from failoverd.core.states import Blocked, BlockReason, Fencing
 from failoverd.effect.replication import Replication, conninfo, passfile_line, setting, slot_name
 from tests.unit.test_divergence import divergence
 from tests.unit.vocabulary import (
     FAILED,
-    HERE,
-    HOSTS,
     PAIR,
     PG1,
     PG2,
@@ -31,6 +28,7 @@ from tests.unit.vocabulary import (
     gone,
     healthy,
     host,
+    sender,
     streaming,
     watching,
 )
@@ -172,7 +170,7 @@ def test_a_restarted_daemon_goes_on_with_it():
 
 
 def test_it_is_no_standby_to_freeze_until_it_is_back():
-    sends = healthy(senders=(Sender("pg2", HOSTS[PG2], "streaming", "async", Lsn(HERE)),))
+    sends = healthy(senders=(sender(PG2),))
     daemon = quarantined().sees(sends, dead(), after=61).sees(sends, streaming())
     assert daemon.machine.jobs[PG2].job is Job.REJOINING
     assert daemon.machine.standbys(AUTO) == ()

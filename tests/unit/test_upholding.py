@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from failoverd.core.effects import Promote, Salvage, SetSynchronous
+from failoverd.core.effects import Promote, SetSynchronous
 from failoverd.core.election import Terms, elect
 from failoverd.core.events import Observed, SynchronousSet
 from failoverd.core.incident import EntryKind, describe
@@ -14,8 +14,7 @@ from failoverd.core.memory import observe
 from failoverd.core.model import Lsn
 from failoverd.core.policy import NodePolicy
 from failoverd.core.promise import Promise, promised
-from failoverd.core.replication import Sender
-from tests.unit.scenes import NOTHING
+from tests.unit.scenes import three_promoting
 from tests.unit.vocabulary import (
     FAILED,
     HERE,
@@ -24,11 +23,11 @@ from tests.unit.vocabulary import (
     PG3,
     TRIO,
     WORDS,
-    crashed,
     cut_off,
     dead,
     gone,
     healthy,
+    sender,
     streaming,
     view,
     watching,
@@ -39,8 +38,8 @@ BOTH = 'ANY 1 ("pg2", "pg3")'
 ONE = 'ANY 1 ("pg2")'
 
 
-def sender(name, flushed=HERE, sync="quorum"):
-    return Sender(name, HOSTS[name], "streaming", sync, Lsn(flushed))
+def member(node, lsn=HERE):
+    return sender(node, "quorum", lsn)
 
 
 def primary(names, *senders, lsn=HERE):
@@ -53,7 +52,7 @@ def asked(daemon):
 
 def both_named():
     """Both standbys are waited for, and have flushed what there is."""
-    whole = primary(BOTH, sender(PG2), sender(PG3))
+    whole = primary(BOTH, member(PG2), member(PG3))
     return watching(MANAGED, primary=whole)
 
 
@@ -61,44 +60,44 @@ def one_dropped():
     """pg3 was lost, and the primary has taken the setting that names pg2 alone."""
     daemon = both_named()
     for _ in range(5):
-        daemon.sees(primary(BOTH, sender(PG2)), streaming(), gone())
+        daemon.sees(primary(BOTH, member(PG2)), streaming(), gone())
     daemon.answered(SetSynchronous, SynchronousSet(WORDS))
     return daemon
 
 
 def test_the_names_are_any_k_of_the_standbys_that_keep_up():
-    daemon = watching(MANAGED, primary=primary("", sender(PG2, sync="async")))
+    daemon = watching(MANAGED, primary=primary("", sender(PG2)))
     assert asked(daemon) == [ONE]
-    daemon.sees(primary("", sender(PG2), sender(PG3)), streaming(), streaming())
+    daemon.sees(primary("", member(PG2), member(PG3)), streaming(), streaming())
     assert asked(daemon) == [BOTH]
     two = replace(MANAGED, synchronous_count=2)
-    daemon = watching(two, primary=primary("", sender(PG2), sender(PG3)))
+    daemon = watching(two, primary=primary("", member(PG2), member(PG3)))
     assert asked(daemon) == ['ANY 2 ("pg2", "pg3")']
 
 
 def test_a_setting_that_says_the_same_in_other_words_is_left_alone():
-    whole = primary("any 1 (pg3, pg2)", sender(PG2), sender(PG3))
+    whole = primary("any 1 (pg3, pg2)", member(PG2), member(PG3))
     assert asked(watching(MANAGED, primary=whole)) == []
 
 
 def test_what_is_unmanaged_is_never_set():
-    assert asked(watching(TRIO, primary=primary("", sender(PG2)))) == []
+    assert asked(watching(TRIO, primary=primary("", member(PG2)))) == []
 
 
 def test_a_standby_that_may_never_take_over_is_not_waited_for():
     nodes = {**MANAGED.nodes, PG3: NodePolicy(HOSTS[PG3], never=True)}
     policy = replace(MANAGED, nodes=nodes)
-    assert asked(watching(policy, primary=primary("", sender(PG2), sender(PG3)))) == [ONE]
+    assert asked(watching(policy, primary=primary("", member(PG2), member(PG3)))) == [ONE]
 
 
 def test_a_lost_standby_is_dropped_after_the_threshold_with_the_promise_void_before_it_is_asked():
     daemon = both_named()
     assert daemon.machine.memory.promise is not None
     assert daemon.machine.memory.promise.in_force
-    daemon.sees(primary(BOTH, sender(PG2)), streaming(), gone())
+    daemon.sees(primary(BOTH, member(PG2)), streaming(), gone())
     assert asked(daemon) == []
     for _ in range(4):
-        daemon.sees(primary(BOTH, sender(PG2)), streaming(), gone())
+        daemon.sees(primary(BOTH, member(PG2)), streaming(), gone())
     assert asked(daemon) == [ONE]
     assert daemon.machine.synchronous is not None
     assert daemon.machine.synchronous.lowers
@@ -108,7 +107,7 @@ def test_a_lost_standby_is_dropped_after_the_threshold_with_the_promise_void_bef
 def test_the_row_of_a_standby_that_answers_nobody_and_flushes_nothing_keeps_nothing_up():
     daemon = both_named()
     for at in range(6):
-        stuck = primary(BOTH, sender(PG2, HERE + at), sender(PG3), lsn=HERE + at)
+        stuck = primary(BOTH, member(PG2, HERE + at), member(PG3), lsn=HERE + at)
         daemon.sees(stuck, streaming(), gone())
     assert asked(daemon) == [ONE]
 
@@ -116,7 +115,7 @@ def test_the_row_of_a_standby_that_answers_nobody_and_flushes_nothing_keeps_noth
 def test_a_standby_that_answers_us_and_gets_nothing_any_more_is_lost_too():
     daemon = both_named()
     for at in range(6):
-        stuck = primary(BOTH, sender(PG2, HERE + 9), sender(PG3), lsn=HERE + 9 if at else HERE)
+        stuck = primary(BOTH, member(PG2, HERE + 9), member(PG3), lsn=HERE + 9 if at else HERE)
         daemon.sees(stuck, streaming(), streaming())
     assert asked(daemon) == [ONE]
 
@@ -125,7 +124,7 @@ def test_the_decision_is_written_down_in_the_step_that_takes_it():
     daemon = both_named()
     for _ in range(4):
         before, event = daemon.machine, None
-        daemon.sees(primary(BOTH, sender(PG2)), streaming(), gone())
+        daemon.sees(primary(BOTH, member(PG2)), streaming(), gone())
         event = Observed(daemon.machine.view)
         entry = describe(before, event, daemon.machine, MANAGED)
         if daemon.machine.synchronous is not None:
@@ -143,14 +142,14 @@ def test_the_last_one_lost_leaves_no_name_so_that_commits_go_on():
 
 
 def test_what_could_not_be_set_is_asked_again_and_what_was_set_until_it_is_seen():
-    daemon = watching(MANAGED, primary=primary("", sender(PG2)))
+    daemon = watching(MANAGED, primary=primary("", member(PG2)))
     daemon.answered(SetSynchronous, FAILED)
     assert asked(daemon) == []
     daemon.wakes(3)
     assert asked(daemon) == [ONE]
     daemon.answered(SetSynchronous, SynchronousSet(WORDS)).wakes(3)
     assert asked(daemon) == []
-    daemon.sees(primary(ONE, sender(PG2)), streaming(), gone())
+    daemon.sees(primary(ONE, member(PG2)), streaming(), gone())
     assert daemon.machine.synchronous is None
 
 
@@ -159,18 +158,18 @@ def test_a_decision_that_was_cut_short_is_taken_up_by_the_next_daemon():
     daemon.restarted()
     assert daemon.machine.memory.promise is not None
     assert daemon.machine.memory.promise.void
-    daemon.sees(primary(BOTH, sender(PG2)), streaming(), gone())
+    daemon.sees(primary(BOTH, member(PG2)), streaming(), gone())
     assert asked(daemon) in ([ONE], [])
 
 
 def test_a_lowered_promise_holds_again_once_the_standby_has_flushed_past_that_moment():
     daemon = one_dropped()
-    later = primary(ONE, sender(PG2, HERE), lsn=HERE + 500)
+    later = primary(ONE, member(PG2, HERE), lsn=HERE + 500)
     daemon.sees(later, streaming(), gone())
     promise = daemon.machine.memory.promise
     assert promise is not None
     assert (promise.in_force, promise.since) == (False, Lsn(HERE + 500))
-    daemon.sees(primary(ONE, sender(PG2, HERE + 600), lsn=HERE + 600), streaming(), gone())
+    daemon.sees(primary(ONE, member(PG2, HERE + 600), lsn=HERE + 600), streaming(), gone())
     assert daemon.machine.memory.promise is not None
     assert daemon.machine.memory.promise.in_force
 
@@ -193,8 +192,8 @@ def test_a_crash_while_it_is_lowered_promotes_nobody_that_may_lack_commits_beyon
 
 
 def test_a_standby_that_is_being_added_is_needed_before_it_is_seen_in_force():
-    daemon = watching(MANAGED, primary=primary(ONE, sender(PG2)))
-    daemon.sees(primary(ONE, sender(PG2), sender(PG3)), streaming(), streaming())
+    daemon = watching(MANAGED, primary=primary(ONE, member(PG2)))
+    daemon.sees(primary(ONE, member(PG2), member(PG3)), streaming(), streaming())
     assert asked(daemon) == [BOTH]
     election = elected(daemon, 10_000_000)
     assert election.candidate is None
@@ -202,11 +201,9 @@ def test_a_standby_that_is_being_added_is_needed_before_it_is_seen_in_force():
 
 
 def test_the_candidate_waits_for_nobody_who_is_dead():
-    daemon = crashed(MANAGED).fenced().froze({PG2: HERE, PG3: HERE - 10})
-    daemon.answered(Salvage, NOTHING)
+    daemon = three_promoting(MANAGED)
     assert [e.synchronous for e in daemon.asked(Promote)] == [""]
-    daemon = crashed(TRIO).fenced().froze({PG2: HERE, PG3: HERE - 10})
-    daemon.answered(Salvage, NOTHING)
+    daemon = three_promoting()
     assert [e.synchronous for e in daemon.asked(Promote)] == [None]
 
 
@@ -215,14 +212,14 @@ def test_the_candidate_waits_for_nobody_who_is_dead():
     [("quorum", HERE, True), ("sync", HERE, True), ("async", HERE, False), ("sync", 1, False)],
 )
 def test_a_promise_is_in_force_by_what_is_flushed_and_not_by_a_name(sync, flushed, in_force):
-    found = promised(None, "pg2", (sender(PG2, flushed, sync),), Lsn(HERE))
+    found = promised(None, "pg2", (sender(PG2, sync, flushed),), Lsn(HERE))
     assert isinstance(found, Promise)
     assert found.in_force is in_force
 
 
 def nameless(*nodes):
     """Who streams without an application_name of its own has PostgreSQL's."""
-    rows = [Sender("walreceiver", HOSTS[n], "streaming", "quorum", Lsn(HERE)) for n in nodes]
+    rows = [sender(n, "quorum", name="walreceiver") for n in nodes]
     return primary('ANY 2 ("walreceiver", "walreceiver")', *rows)
 
 

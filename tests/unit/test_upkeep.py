@@ -10,6 +10,7 @@ from failoverd.core.effects import (
     Equip,
     Fence,
     KeepDown,
+    ReadSettings,
     Repoint,
     StopMode,
     Thaw,
@@ -30,10 +31,10 @@ from failoverd.core.events import (
 )
 from failoverd.core.following import upstream_for
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Epoch, Evidence, Guard, Lsn, Outcome, SystemIdentifier
+from failoverd.core.model import Epoch, Evidence, SystemIdentifier
 from failoverd.core.policy import Mode
-from failoverd.core.replication import Receiver, Sender, Slot
-from failoverd.core.states import Reverting, Watching
+from failoverd.core.replication import Receiver, Slot
+from failoverd.core.states import Fencing, Reverting, Watching
 from tests.unit.scenes import NEW_PRIMARY, failed_over, three_failed_over
 from tests.unit.vocabulary import (
     ALIVE,
@@ -50,18 +51,18 @@ from tests.unit.vocabulary import (
     crashed,
     cut_off,
     dead,
+    frozen_elsewhere,
     gone,
     healthy,
-    host,
+    held_down,
     proof,
-    report,
-    server,
+    sender,
     streaming,
     view,
     watching,
 )
 
-SENDS = healthy(timeline=2, senders=(Sender("pg3", HOSTS[PG3], "streaming", "async", Lsn(HERE)),))
+SENDS = healthy(timeline=2, senders=(sender(PG3),))
 FOLLOWS = streaming(upstream=HOSTS[PG2], timeline=2)
 
 
@@ -244,16 +245,6 @@ def test_what_could_not_be_thawed_is_asked_again_ten_seconds_later_with_another_
     assert [type(e) for e in daemon.asks] == [Equip]
 
 
-def held_down(name, at):
-    """The primary, started by somebody under our guard."""
-    return report(name, at, Outcome.OK, server(at, in_recovery=True), host(at, guard=Guard.OURS))
-
-
-def frozen(name, at):
-    seen = cut_off()(name, at)
-    return replace(seen, server=replace(seen.server, primary_slot_name="failoverd_frozen_1"))
-
-
 def test_a_primary_that_our_guard_holds_down_is_started_again_also_after_the_way_back():
     daemon = with_job(Job.OWED_UNGUARD).sees(held_down, cut_off())
     assert [type(e) for e in daemon.asks] == [Unfence]
@@ -265,12 +256,12 @@ def test_a_primary_that_our_guard_holds_down_is_started_again_also_after_the_way
 
 
 def test_it_is_not_started_beside_a_standby_that_another_daemon_has_frozen():
-    daemon = with_job(Job.OWED_UNGUARD).sees(held_down, frozen)
+    daemon = with_job(Job.OWED_UNGUARD).sees(held_down, frozen_elsewhere)
     assert [type(e) for e in daemon.asks] == [Unguard]
 
 
 def test_a_look_from_before_our_thaw_is_no_freeze_of_another_daemons():
-    daemon = crashed().fenced().sees(dead(), frozen, after=0.1)
+    daemon = crashed().fenced().sees(dead(), frozen_elsewhere, after=0.1)
     daemon.machine = replace(
         daemon.machine,
         state=Reverting(PG1, restart=False, then=None, why="it is well"),
@@ -279,7 +270,7 @@ def test_a_look_from_before_our_thaw_is_no_freeze_of_another_daemons():
     daemon.answered(Thaw, Thawed(WORDS))
     assert isinstance(daemon.state, Reverting)
     assert [type(e) for e in daemon.asks] == [Unguard]
-    daemon.sees(healthy(), frozen)
+    daemon.sees(healthy(), frozen_elsewhere)
     assert daemon.state == Watching()
 
 
@@ -366,3 +357,23 @@ def test_a_detached_standby_stays_so_when_a_later_failover_goes_back():
     daemon.sees(gone(), dead(), stands).sees(gone(), dead(), stands)
     assert daemon.machine.saved == {PG3: OWN}
     assert not daemon.asked(Thaw)
+
+
+def test_a_second_failover_does_not_end_a_quarantine():
+    daemon = three_failed_over().answered(Thaw, Thawed(WORDS))
+    first = daemon.machine.epoch
+    for _ in range(3):
+        daemon.sees(held_down, SENDS, FOLLOWS)
+    ended = cut_off(timeline=2)
+    daemon.sees(held_down, dead(), ended, after=1000).sees(held_down, dead(), ended)
+    assert isinstance(daemon.state, Fencing)
+    assert daemon.machine.epoch > first
+    assert [effect.node for effect in daemon.asked(ReadSettings)] == [PG3]
+    assert daemon.machine.jobs[PG1].job is Job.QUARANTINED
+
+
+def test_nothing_that_is_owed_is_done_in_observe_mode_not_even_at_the_start():
+    daemon = failed_over()
+    assert daemon.asks
+    daemon.policy = replace(PAIR, mode=Mode.OBSERVE)
+    assert daemon.asks == ()

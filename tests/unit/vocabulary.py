@@ -209,6 +209,25 @@ def cut_off(lag: int = 0, *, reach: Outcome = Outcome.REFUSED, **more: object) -
     return streaming(lag, reach=reach, **{"receiver": None, **more})  # type: ignore[arg-type]
 
 
+def held_down(name: NodeName, at: float) -> NodeReport:
+    """The old primary, started by somebody under our guard."""
+    facts = server(at, in_recovery=True)
+    return report(name, at, Outcome.OK, facts, host(at, guard=Guard.OURS))
+
+
+def frozen_elsewhere(name: NodeName, at: float) -> NodeReport:
+    """A standby that another daemon has frozen."""
+    seen = cut_off()(name, at)
+    assert seen.server is not None
+    facts = replace(seen.server, primary_slot_name="failoverd_frozen_7")
+    return replace(seen, server=facts, last_server=facts)
+
+
+def sender(node: NodeName, sync: str = "async", lsn: int = HERE, *, name: str = "") -> Sender:
+    """What the primary says of a standby that streams; it calls itself by its node's name."""
+    return Sender(name or node, HOSTS[node], "streaming", sync, Lsn(lsn))
+
+
 def view(
     primary: NodeIs, standby: NodeIs, third: NodeIs | None = None, at: float = 0
 ) -> ClusterView:
