@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import stat
 from dataclasses import replace
 
@@ -20,10 +21,15 @@ from failoverd.daemon import notifications, spool
 from failoverd.daemon.notifications import Notifications
 from failoverd.observability.metrics import Metrics
 from failoverd.observability.notices import Notice, NoticeKind, notice
+from failoverd.transport import webhook
 from failoverd.transport.webhook import signature
 from tests.unit.story import POLICY, Story, failover
+from tests.unit.test_access import authority
 from tests.unit.test_metrics import served
+from tests.unit.test_tls import issue, written
 from tests.waiting import until
+
+__all__ = ["authority"]
 
 WITHIN_S = 30
 
@@ -98,7 +104,7 @@ async def telling(told, directory, metrics=None):
 
 
 @contextlib.asynccontextmanager
-async def hook(answers):
+async def hook(answers, tls=None):
     """A webhook that answers as it is told, and what it was sent."""
     got = asyncio.Queue()
 
@@ -110,7 +116,9 @@ async def hook(answers):
 
     app = web.Application()
     app.router.add_post("/hook", post)
-    async with TestServer(app) as server:
+    server = TestServer(app, scheme="http" if tls is None else "https")
+    await server.start_server(ssl=tls)
+    async with server:
         yield str(server.make_url("/hook")), got
 
 
@@ -133,6 +141,25 @@ async def test_a_webhook_gets_the_document_and_can_see_that_it_is_ours(tmp_path,
     assert json.loads(body)["sentence"] == "why"
     assert headers["X-Failoverd-Signature"] == signature(body, "hunter2")
     assert b"hunter2" not in body
+
+
+@pytest.mark.parametrize(
+    ("believed", "said"), [("authority", ""), ("another", "certificate verify failed")]
+)
+async def test_a_webhook_is_believed_by_the_authorities_of_the_system_alone(
+    tmp_path, monkeypatch, authority, believed, said
+):
+    written(tmp_path, "another", issue("another authority"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / f"{believed}.crt"))
+    webhook.of_the_system.cache_clear()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "failoverd.pem")
+    async with hook([], tls) as (url, _):
+        for address in (url, url.replace("https:", "HTTPS:")):
+            told = await webhook.post(address, b"{}", None, WITHIN_S)
+            assert (told == "") == (said == "")
+            assert said in told
+    webhook.of_the_system.cache_clear()
 
 
 async def test_one_that_fails_is_told_again_and_nothing_overtakes_it(tmp_path, quick):
