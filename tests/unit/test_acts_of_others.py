@@ -4,30 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from failoverd.core.effects import (
-    Confirm,
-    Fence,
-    Freeze,
-    Promote,
-    Redirect,
-    Unguard,
-)
-from failoverd.core.events import (
-    EffectFailed,
-    Promoted,
-)
+from failoverd.core.effects import Confirm, Fence, Freeze, Promote, Redirect, Unguard
+from failoverd.core.events import EffectFailed, Promoted
 from failoverd.core.jobs import Job
-from failoverd.core.model import (
-    ControlState,
-    Guard,
-    Outcome,
-)
-from failoverd.core.states import (
-    Blocked,
-    Confirming,
-    Reverting,
-    Starting,
-)
+from failoverd.core.model import ControlState, Guard, Outcome
+from failoverd.core.states import Blocked, Confirming, Reverting, Starting
 from tests.unit.scenes import (
     CONFIRMED,
     NEW_PRIMARY,

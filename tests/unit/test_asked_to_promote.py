@@ -26,9 +26,7 @@ from failoverd.core.events import (
     Unfenced,
 )
 from failoverd.core.jobs import Job
-from failoverd.core.model import (
-    Lsn,
-)
+from failoverd.core.model import Lsn
 from failoverd.core.operator import refusal
 from failoverd.core.sentences import state_sentence
 from failoverd.core.states import (

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from failoverd.core.effects import (
-    Fence,
-    Freeze,
-    ReadSettings,
-    Thaw,
-    Unfence,
-    Unguard,
-)
+from failoverd.core.effects import Fence, Freeze, ReadSettings, Thaw, Unfence, Unguard
 from failoverd.core.events import (
     FROZEN_ALREADY,
     STALE_EPOCH,
@@ -19,11 +12,7 @@ from failoverd.core.events import (
     SettingsRead,
     Trigger,
 )
-from failoverd.core.states import (
-    Blocked,
-    Fencing,
-    Reverting,
-)
+from failoverd.core.states import Blocked, Fencing, Reverting
 from tests.unit.vocabulary import (
     OWN,
     TRIO,

@@ -6,29 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from failoverd.core.effects import (
-    Fence,
-    StopMode,
-    Unguard,
-)
-from failoverd.core.events import (
-    OperatorAcknowledges,
-)
-from failoverd.core.model import (
-    ControlState,
-    Outcome,
-)
+from failoverd.core.effects import Fence, StopMode, Unguard
+from failoverd.core.events import OperatorAcknowledges
+from failoverd.core.model import ControlState, Outcome
 from failoverd.core.policy import Choice
-from failoverd.core.states import (
-    Blocked,
-    BlockReason,
-    Fencing,
-    Reverting,
-)
-from tests.unit.scenes import (
-    QUIET,
-    blocked_without_proof,
-)
+from failoverd.core.states import Blocked, BlockReason, Fencing, Reverting
+from tests.unit.scenes import QUIET, blocked_without_proof
 from tests.unit.vocabulary import (
     FAILED,
     PAIR,

@@ -4,35 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from failoverd.core.effects import (
-    Confirm,
-    Freeze,
-    Promote,
-)
-from failoverd.core.events import (
-    FrozenAt,
-    Observed,
-    OperatorVouches,
-    Promoted,
-)
-from failoverd.core.model import (
-    ClusterView,
-    Frozen,
-    Lsn,
-    Timeline,
-)
+from failoverd.core.effects import Confirm, Freeze, Promote
+from failoverd.core.events import FrozenAt, Observed, OperatorVouches, Promoted
+from failoverd.core.model import ClusterView, Frozen, Lsn, Timeline
 from failoverd.core.policy import Policy
-from failoverd.core.states import (
-    Blocked,
-    Confirming,
-    Electing,
-    Promoting,
-)
-from tests.unit.scenes import (
-    NEW_PRIMARY,
-    asked_in_vain,
-    three_promoting,
-)
+from failoverd.core.states import Blocked, Confirming, Electing, Promoting
+from tests.unit.scenes import NEW_PRIMARY, asked_in_vain, three_promoting
 from tests.unit.vocabulary import (
     FAILED,
     HERE,

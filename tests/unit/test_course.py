@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from failoverd.core.effects import Rejoin, SetSynchronous
-from failoverd.core.events import (
-    REJOIN_FAILED,
-    EffectFailed,
-    Observed,
-    Replied,
-    SynchronousSet,
-)
+from failoverd.core.events import REJOIN_FAILED, EffectFailed, Observed, Replied, SynchronousSet
 from failoverd.core.jobs import Job, NodeJob
 from failoverd.core.model import Epoch, Evidence
 from failoverd.core.rejoin import TRIES

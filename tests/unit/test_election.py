@@ -9,14 +9,7 @@ import pytest
 from failoverd.core.dead_man import ASKS_BYTES_S
 from failoverd.core.election import Terms, elect, wal_loss
 from failoverd.core.memory import observe
-from failoverd.core.model import (
-    ControlState,
-    Frozen,
-    Lsn,
-    ProofKind,
-    SystemIdentifier,
-    Timeline,
-)
+from failoverd.core.model import ControlState, Frozen, Lsn, ProofKind, SystemIdentifier, Timeline
 from failoverd.core.policy import NodePolicy
 from failoverd.core.promise import Promise, voided
 from failoverd.core.replication import Sender

@@ -15,19 +15,9 @@ from failoverd.core.effects import (
     Salvage,
     StopMode,
 )
-from failoverd.core.events import (
-    Fenced,
-    OperatorFailover,
-    Promoted,
-    Replied,
-    Trigger,
-)
+from failoverd.core.events import Fenced, OperatorFailover, Promoted, Replied, Trigger
 from failoverd.core.jobs import Job
-from failoverd.core.model import (
-    ControlState,
-    Lsn,
-    WalLoss,
-)
+from failoverd.core.model import ControlState, Lsn, WalLoss
 from failoverd.core.states import (
     Blocked,
     Confirming,

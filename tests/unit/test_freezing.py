@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from failoverd.core.effects import (
-    Confirm,
-    Fence,
-    Freeze,
-    Promote,
-    ReadSettings,
-    Redirect,
-    Thaw,
-)
+from failoverd.core.effects import Confirm, Fence, Freeze, Promote, ReadSettings, Redirect, Thaw
 from failoverd.core.events import (
     EffectFailed,
     FrozenAt,
@@ -24,26 +16,9 @@ from failoverd.core.events import (
     Thawed,
     Trigger,
 )
-from failoverd.core.model import (
-    Frozen,
-    Lsn,
-    Outcome,
-    Timeline,
-)
-from failoverd.core.states import (
-    Electing,
-    Fencing,
-    Reverting,
-    Salvaging,
-)
-from tests.unit.scenes import (
-    CONFIRMED,
-    NEW_PRIMARY,
-    NOTHING,
-    QUIET,
-    electing,
-    three_promoting,
-)
+from failoverd.core.model import Frozen, Lsn, Outcome, Timeline
+from failoverd.core.states import Electing, Fencing, Reverting, Salvaging
+from tests.unit.scenes import CONFIRMED, NEW_PRIMARY, NOTHING, QUIET, electing, three_promoting
 from tests.unit.vocabulary import (
     ALIVE,
     FAILED,

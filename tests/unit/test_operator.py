@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from failoverd.core.effects import Fence
+from failoverd.core.effects import Confirm, Fence
 from failoverd.core.events import (
     OperatorAcknowledges,
     OperatorFailover,
@@ -19,8 +19,7 @@ from failoverd.core.model import Outcome, ProofKind, WallTime
 from failoverd.core.operator import in_procedure, refusal
 from failoverd.core.policy import Mode
 from failoverd.core.states import Blocked, Electing, Fencing, Paused, Starting, Suspect, Watching
-from tests.unit.scenes import CONFIRMED as CONFIRMED_REPLY
-from tests.unit.scenes import confirming, electing, promoting, salvaging
+from tests.unit.scenes import CONFIRMED, confirming, electing, promoting, salvaging
 from tests.unit.vocabulary import (
     FAILED,
     PAIR,
@@ -65,9 +64,7 @@ def test_nothing_interrupts_a_failover(stage):
 
 
 def test_nothing_interrupts_the_end_of_a_failover():
-    from failoverd.core.effects import Confirm  # noqa: PLC0415
-
-    daemon = confirming().answered(Confirm, CONFIRMED_REPLY)
+    daemon = confirming().answered(Confirm, CONFIRMED)
     assert not in_procedure(daemon.machine)
     assert "settling" in (refused(daemon, PAUSE) or "")
     assert "settling" in (refused(daemon, FAILOVER) or "")

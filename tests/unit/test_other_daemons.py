@@ -15,6 +15,7 @@ from failoverd.core.states import Fencing, Starting, Suspect, Watching
 from failoverd.core.vantage import seen
 from failoverd.daemon.course import Ask, Course, Saw, Write, Written
 from failoverd.record.codec import dumps, loads
+from tests.unit.armed import armed
 from tests.unit.vocabulary import (
     HERE,
     PG1,
@@ -124,9 +125,9 @@ def test_who_follows_shows_the_state_of_who_leads_with_times_of_its_own():
 
 
 def test_who_follows_never_renews_what_who_leads_has_armed():
-    from tests.unit.test_renewals import armed_machine  # noqa: PLC0415
-
-    shown = followed(armed_machine(), watching().machine, Instant(7.0))
+    leads = armed().machine
+    assert leads.dead_man.name
+    shown = followed(leads, watching().machine, Instant(7.0))
     assert shown.dead_man is not None
     assert shown.dead_man.name == ""
 

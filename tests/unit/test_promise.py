@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from failoverd.core.states import (
-    Blocked,
-    Fencing,
-)
+from failoverd.core.states import Blocked, Fencing
 from tests.unit.vocabulary import (
     PG2,
     PG3,

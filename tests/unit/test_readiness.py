@@ -7,232 +7,37 @@ from dataclasses import replace
 import pytest
 
 from failoverd.core.judged import Verdict
-from failoverd.core.memory import Calibration, Memory
-from failoverd.core.model import ClusterView, NodeName, Outcome, WallTime
-from failoverd.core.objectives import Backlog, Means, RungMeans, objectives
-from failoverd.core.policy import DeadManPolicy, Mode, NodePolicy, TargetName, TargetPolicy
+from failoverd.core.memory import Memory
+from failoverd.core.model import ClusterView, Outcome
+from failoverd.core.objectives import Backlog, Means, objectives
 from failoverd.core.readiness import NAMES, failing, pasted, readiness
-from failoverd.core.replication import Receiver, Sender, Slot
-from failoverd.core.survey import (
-    PRIVILEGES,
-    HostStanding,
-    Login,
-    OwnStanding,
-    Reader,
-    RungTrial,
-    ServerStanding,
-    Shared,
-    Survey,
+from failoverd.core.replication import Receiver, Sender
+from failoverd.core.survey import OwnStanding, Reader, RungTrial, Shared
+from tests.unit.story import PG1, PG2, WALL
+from tests.unit.survey import (
+    DAY,
+    GB,
+    checks_of,
+    healthy,
+    host,
+    known_as,
+    no_host,
+    no_server,
+    of_host,
+    of_server,
+    other_directory,
+    policy,
+    remembers,
+    same_server,
+    sees,
+    setting,
+    slot,
+    stop_alone,
+    target,
+    wants,
+    whole,
+    without_slot,
 )
-from failoverd.core.target import TargetReport
-from tests.unit.story import ADDRESSES, PG1, PG2, POLICY, WALL, Story, look, well
-
-PG3 = NodeName("pg3")
-DAY = 86400.0
-GB = 1 << 30
-TOOLS = ("pg_ctl", "pg_controldata", "pg_isready", "psql", "pg_waldump", "pg_rewind")
-SETTINGS = {
-    "wal_log_hints": "on",
-    "data_checksums": "off",
-    "full_page_writes": "on",
-    "max_wal_senders": "10",
-    "max_replication_slots": "10",
-    "hot_standby": "on",
-    "recovery_target_timeline": "latest",
-    "synchronous_standby_names": "",
-    "synchronous_commit": "on",
-    "fsync": "on",
-    "allow_alter_system": "on",
-    "wal_keep_size": "1024",
-}
-
-
-def server(node) -> ServerStanding:
-    return ServerStanding(
-        version=160004,
-        settings=SETTINGS,
-        privileges=frozenset(PRIVILEGES),
-        role="failoverd",
-        server_address=ADDRESSES[node],
-        server_port=5432,
-        databases_bytes=GB if node == PG1 else None,
-        own_name=str(node),
-        own_user="replicator",
-        restore_command="cp /archive/%f %p",
-        certificate_ends_at=WallTime(WALL + 300 * DAY),
-    )
-
-
-def host() -> HostStanding:
-    return HostStanding(
-        user="postgres",
-        owns_data=True,
-        major=16,
-        tools={tool: f"{tool} (PostgreSQL) 16.4" for tool in (*TOOLS, "pg_basebackup")},
-        data_free_bytes=50 * GB,
-        wal_free_bytes=50 * GB,
-        unit="postgresql-16",
-        restart="no",
-        sudo=True,
-        login_s=0.03,
-    )
-
-
-def healthy() -> Survey:
-    """A pair that nothing is wrong with, where every check applies."""
-    story = Story().all_well()
-    sees = story.machine.view
-    one, two = sees.report(PG1), sees.report(PG2)
-    limits = (("max_connections", 100),)
-    assert one.server is not None and two.server is not None
-    senders = (Sender("pg2", ADDRESSES[PG2], "streaming", "async", None),)
-    slots = (Slot("pg2", active=True, wal_status="reserved", retained_bytes=0),)
-    one = replace(one, server=replace(one.server, limits=limits, senders=senders, slots=slots))
-    two = replace(
-        two,
-        server=replace(
-            two.server, limits=limits, primary_slot_name="pg2", upstream_host=ADDRESSES[PG1],
-            postmaster_started="1699990500", data_directory="/data2",
-        ),
-    )  # fmt: skip
-    hosts = {node: replace(r.host, facts=facts(r)) for node, r in ((PG1, one), (PG2, two))}
-    one, two = replace(one, host=hosts[PG1]), replace(two, host=hosts[PG2])
-    target = TargetName("haproxy")
-    policy = replace(
-        POLICY, can_rejoin=True, targets={target: TargetPolicy()}, dead_man=DeadManPolicy(5.0)
-    )
-    calibration = Calibration("b", "postgres", "1:2", 4, "1699990000")
-    memory = replace(
-        story.machine.memory, required=limits, calibrations={PG1: calibration, PG2: calibration}
-    )
-    means = Means((RungMeans("stop"), RungMeans("agent", 2.0)), rto_s=20.0)
-    fine = look(Outcome.OK, story.at)
-    return Survey(
-        at=WallTime(WALL),
-        view=replace(sees, nodes={PG1: one, PG2: two}),
-        memory=memory,
-        policy=policy,
-        server_looks={PG1: fine, PG2: fine},
-        servers={PG1: server(PG1), PG2: server(PG2)},
-        host_looks={PG1: fine, PG2: fine},
-        hosts={PG1: host(), PG2: host()},
-        rungs=tuple(RungTrial(node, "agent", True, "it says on") for node in (PG1, PG2)),
-        targets={target: TargetReport(target, fine, frozenset({PG1}), "leads to pg1")},
-        own=OwnStanding(state_dir="/var/lib/failoverd", state_free_bytes=GB),
-        dead_man="",
-        means=means,
-        objectives=tuple(
-            one for one in objectives(policy, means, Backlog()) if one.worst_s is not None
-        ),
-    )
-
-
-def facts(report):
-    found = well(report.name, 9, report.began_at).host.facts
-    assert found is not None
-    return found
-
-
-# What is changed in a healthy pair.
-
-
-def of_server(node, **changed):
-    return lambda s: replace(s, servers={**s.servers, node: replace(s.servers[node], **changed)})
-
-
-def setting(node, name, value):
-    return lambda s: of_server(node, settings={**s.servers[node].settings, name: value})(s)
-
-
-def of_host(node, **changed):
-    return lambda s: replace(s, hosts={**s.hosts, node: replace(s.hosts[node], **changed)})
-
-
-def no_host(node, outcome, detail):
-    def change(s):
-        hosts = {n: h for n, h in s.hosts.items() if n != node}
-        return replace(s, hosts=hosts, host_looks={**s.host_looks, node: look(outcome, 9, detail)})
-
-    return change
-
-
-def no_server(node, outcome, detail=""):
-    def change(s):
-        servers = {n: h for n, h in s.servers.items() if n != node}
-        looks = {**s.server_looks, node: look(outcome, 9, detail)}
-        return replace(s, servers=servers, server_looks=looks)
-
-    return change
-
-
-def sees(node, **changed):
-    """In what the watch sees of the server by SQL."""
-
-    def change(s):
-        report = s.view.report(node)
-        seen = replace(report, server=replace(report.server, **changed))
-        return replace(s, view=replace(s.view, nodes={**s.view.nodes, node: seen}))
-
-    return change
-
-
-def remembers(**changed):
-    return lambda s: replace(s, memory=replace(s.memory, **changed))
-
-
-def policy(**changed):
-    return lambda s: replace(s, policy=replace(s.policy, **changed))
-
-
-def whole(**changed):
-    return lambda s: replace(s, **changed)
-
-
-def wants(rto_s):
-    return lambda s: replace(s, means=replace(s.means, rto_s=rto_s))
-
-
-def other_directory(s):
-    report = s.view.report(PG2)
-    found = replace(report.host.facts, system_identifier="1")
-    seen = replace(report, host=replace(report.host, facts=found))
-    return replace(s, view=replace(s.view, nodes={**s.view.nodes, PG2: seen}))
-
-
-def same_server(s):
-    mine = s.view.report(PG1).server
-    return sees(
-        PG2, in_recovery=False, postmaster_started=mine.postmaster_started,
-        data_directory=mine.data_directory,
-    )(s)  # fmt: skip
-
-
-def slot(**changed):
-    usual = Slot("pg2", active=True, wal_status="reserved", retained_bytes=0)
-    return sees(PG1, slots=(replace(usual, **changed),))
-
-
-def without_slot(s):
-    changed = sees(PG2, primary_slot_name="")(setting(PG1, "wal_keep_size", "0")(s))
-    return of_server(PG2, restore_command="")(changed)
-
-
-def target(outcome, *points_at):
-    name = TargetName("haproxy")
-    report = TargetReport(name, look(outcome, 9), frozenset(points_at), "it does not answer")
-    return whole(targets={name: report})
-
-
-def stop_alone(change):
-    """No rung of the ladder but the first."""
-    return lambda s: change(replace(s, rungs=(), means=Means((RungMeans("stop"),))))
-
-
-def known_as(change):
-    """And failoverd's own key can be read."""
-    login = Login("postgres", "/etc/known", "ssh-ed25519 AAAA")
-    return lambda s: replace(change(s), logins={PG1: login})
-
 
 NO_ENTRY = (
     'no pg_hba.conf entry for host "192.0.2.1", user "failoverd", database "postgres", no'
@@ -243,7 +48,6 @@ STALE = Sender("cdc", "198.51.100.7", "streaming", "async", None)
 NAMELESS = Receiver("waiting", "192.0.2.11", 5432, 0.1)
 TOLD_NOT = RungTrial(PG1, "agent", False, "Connection timed out")
 LONG = Reader(4711, "report", "psql", 1200.0)
-
 BROKEN = [
     # name, what is broken, verdict, in its sentence, in its fix
     ("sql", no_server(PG1, Outcome.REFUSED), FAIL, "refused",
@@ -375,10 +179,6 @@ BROKEN = [
 ]  # fmt: skip
 
 
-def checks_of(survey, name):
-    return [one for one in readiness(survey) if one.name == name]
-
-
 def test_a_healthy_pair_passes_every_check_and_each_has_something_to_say():
     found = readiness(healthy())
     worse = [(one.name, one.node, one.sentence) for one in found if one.verdict is not Verdict.PASS]
@@ -431,53 +231,6 @@ def test_a_fix_says_where_it_is_pasted_and_as_whom():
     assert pasted("failoverd status") == "failoverd status"
 
 
-def test_a_broken_standby_is_a_warning_where_another_could_take_over():
-    survey = healthy()
-    third = replace(survey.policy.nodes[PG2], host="192.0.2.13")
-    wider = replace(
-        survey,
-        policy=replace(survey.policy, nodes={**survey.policy.nodes, PG3: third}),
-        view=replace(
-            survey.view,
-            nodes={
-                **survey.view.nodes,
-                PG3: replace(
-                    sees(PG2, postmaster_started="1", data_directory="/3")(survey).view.report(PG2),
-                    name=PG3,
-                ),
-            },
-        ),
-        servers={**survey.servers, PG3: replace(survey.servers[PG2], own_name="pg3")},
-        server_looks={**survey.server_looks, PG3: survey.server_looks[PG2]},
-        hosts={**survey.hosts, PG3: survey.hosts[PG2]},
-        host_looks={**survey.host_looks, PG3: survey.host_looks[PG2]},
-        rungs=(*survey.rungs, RungTrial(PG3, "agent", True, "on")),
-        memory=replace(
-            survey.memory,
-            calibrations={**survey.memory.calibrations, PG3: survey.memory.calibrations[PG2]},
-        ),
-    )
-    assert failing(readiness(wider)) == frozenset()
-    broken = of_host(PG2, local_sql="no entry")(wider)
-    (found,) = [one for one in checks_of(broken, "local_sql") if one.node == PG2]
-    assert found.verdict is WARN
-    assert "pg3 could take over" in found.sentence
-    both = of_host(PG3, local_sql="no entry")(broken)
-    assert "local_sql" in failing(readiness(both))
-
-
-def test_the_primary_is_never_spared():
-    assert "local_sql" in failing(readiness(of_host(PG1, local_sql="no entry")(healthy())))
-
-
-def test_beside_another_manager_or_another_daemon_one_may_observe():
-    observing = policy(mode=Mode.OBSERVE)(healthy())
-    beside = remembers(other_managers={PG2: "patroni"})(observing)
-    assert "other_manager" not in failing(readiness(beside))
-    watched = of_server(PG1, other_daemons=("192.0.2.99",))(observing)
-    assert "other_failoverd" not in failing(readiness(watched))
-
-
 @pytest.mark.parametrize(
     ("shared", "said"),
     [
@@ -492,21 +245,6 @@ def test_a_leadership_that_is_in_order_is_told(shared, said):
     assert said in found.sentence
 
 
-def test_a_daemon_that_shares_the_watch_is_no_fault_and_one_more_than_are_known_is():
-    here = replace(healthy(), shared=Shared(leads=True, others=("monitor2",)))
-    known = of_server(PG1, other_daemons=("192.0.2.99",))(here)
-    assert "other_failoverd" not in failing(readiness(known))
-    more = of_server(PG1, other_daemons=("192.0.2.98", "192.0.2.99"))(here)
-    assert "other_failoverd" in failing(readiness(more))
-
-
-def test_from_the_command_line_a_daemon_elsewhere_is_no_fault():
-    own = OwnStanding(in_daemon=False, state_dir="/x", state_free_bytes=GB)
-    survey = of_server(PG1, other_daemons=("192.0.2.99",))(replace(healthy(), own=own))
-    (found,) = [one for one in checks_of(survey, "other_failoverd") if one.node == PG1]
-    assert found.verdict is WARN
-
-
 def test_no_secret_of_a_restore_command_is_told():
     survey = of_server(PG2, restore_command="curl -u a:hunter2 192.0.2.11/%f -o %p")(healthy())
     assert "hunter2" not in repr(readiness(survey))
@@ -516,18 +254,3 @@ def test_no_secret_of_a_restore_command_is_told():
 def test_an_address_is_found_as_a_word_only():
     survey = of_server(PG2, restore_command="scp 192.0.2.110:/a/%f %p")(healthy())
     assert all(one.verdict is Verdict.PASS for one in checks_of(survey, "restore_command"))
-
-
-def test_a_node_that_may_never_take_over_spares_nobody():
-    never = NodePolicy("192.0.2.12", never=True)
-    survey = policy(nodes={**POLICY.nodes, PG2: never})(healthy())
-    assert "local_sql" in failing(readiness(of_host(PG2, local_sql="no entry")(survey)))
-
-
-def test_a_server_that_is_starting_up_is_not_told_to_let_its_owner_in():
-    starting = "FATAL: the database system is starting up"
-    survey = no_server(PG1, Outcome.STARTING_UP, starting)(
-        of_host(PG1, local_sql=starting)(healthy())
-    )
-    assert "sql" in failing(readiness(survey))
-    assert "local_sql" not in failing(readiness(survey))

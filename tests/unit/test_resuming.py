@@ -6,19 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from failoverd.core.effects import (
-    Confirm,
-    ReadSettings,
-    Redirect,
-    Thaw,
-    Unguard,
-)
-from failoverd.core.events import (
-    OperatorPause,
-)
-from failoverd.core.model import (
-    Lsn,
-)
+from failoverd.core.effects import Confirm, ReadSettings, Redirect, Thaw, Unguard
+from failoverd.core.events import OperatorPause
+from failoverd.core.model import Lsn
 from failoverd.core.operator import refusal
 from failoverd.core.policy import Mode
 from failoverd.core.states import (

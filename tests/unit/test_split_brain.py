@@ -15,6 +15,7 @@ from failoverd.core.events import (
     Replied,
 )
 from failoverd.core.model import ClusterView, Guard, Timeline
+from failoverd.core.numbering import number_of
 from failoverd.core.policy import Mode, OnSplitBrain
 from failoverd.core.situation import Job
 from failoverd.core.states import Blocked, BlockReason, Paused, Watching
@@ -228,8 +229,6 @@ def test_what_could_not_be_counted_is_tried_again_later_and_more_and_more_rarely
 
 
 def test_a_count_of_a_failovers_old_primary_is_kept_under_that_failover():
-    from failoverd.core.numbering import number_of  # noqa: PLC0415
-
     daemon = isolated(FENCES).sees(healthy(), NEW)
     number = daemon.machine.split
     daemon.answered(Fence, Fenced(proof(daemon.at, node=PG1, epoch=daemon.machine.epoch)))

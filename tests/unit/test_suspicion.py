@@ -7,33 +7,12 @@ from dataclasses import replace
 import pytest
 
 from failoverd.core.diagnosis import Diagnosis
-from failoverd.core.effects import (
-    Fence,
-    ReadSettings,
-    StopMode,
-)
-from failoverd.core.events import (
-    Observed,
-    OperatorAdopts,
-)
-from failoverd.core.model import (
-    Lsn,
-    Outcome,
-    Timeline,
-)
+from failoverd.core.effects import Fence, ReadSettings, StopMode
+from failoverd.core.events import Observed, OperatorAdopts
+from failoverd.core.model import Lsn, Outcome, Timeline
 from failoverd.core.policy import Mode
-from failoverd.core.states import (
-    Blocked,
-    BlockReason,
-    Fencing,
-    Starting,
-    Suspect,
-    Watching,
-)
-from tests.unit.scenes import (
-    NEW_PRIMARY,
-    QUIET,
-)
+from failoverd.core.states import Blocked, BlockReason, Fencing, Starting, Suspect, Watching
+from tests.unit.scenes import NEW_PRIMARY, QUIET
 from tests.unit.vocabulary import (
     HERE,
     PAIR,

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-from failoverd.core.effects import (
-    Fence,
-    ReadSettings,
-    Salvage,
-    Thaw,
-    Unfence,
-    Unguard,
-)
-from failoverd.core.events import (
-    Replied,
-    Thawed,
-    Unfenced,
-    Unguarded,
-)
+from failoverd.core.effects import Fence, ReadSettings, Salvage, Thaw, Unfence, Unguard
+from failoverd.core.events import Replied, Thawed, Unfenced, Unguarded
 from failoverd.core.jobs import Job
-from failoverd.core.model import (
-    ControlState,
-    Lsn,
-    Timeline,
-    WalEnd,
-)
-from failoverd.core.states import (
-    Blocked,
-    BlockReason,
-    Fencing,
-    Reverting,
-    Watching,
-)
+from failoverd.core.model import ControlState, Lsn, Timeline, WalEnd
+from failoverd.core.states import Blocked, BlockReason, Fencing, Reverting, Watching
 from failoverd.core.wal_answers import NotSalvaged
-from tests.unit.scenes import (
-    NEW_PRIMARY,
-    electing,
-    salvaging,
-)
+from tests.unit.scenes import NEW_PRIMARY, electing, salvaging
 from tests.unit.vocabulary import (
     ALIVE,
     FAILED,
