@@ -154,10 +154,14 @@ def step(machine: Machine, event: Event, now: Now, policy: Policy) -> Step:
 
 
 def of_this_incident(reply: Replied, m: Machine) -> bool:
-    """Standbys are frozen beside the fence: their answers outlive the visit that asked."""
+    """Standbys are frozen beside the fence: their answers outlive the visit that asked.
+
+    But for those that come late, by their host or by our journal, and were thawed meanwhile.
+    """
     match reply.effect:
         case ReadSettings(epoch=epoch) | Freeze(epoch=epoch):
-            return epoch == m.epoch and isinstance(m.state, (Fencing, Electing))
+            stands = epoch == m.epoch and reply.visit >= m.freezes_from
+            return stands and isinstance(m.state, (Fencing, Electing))
         case _:
             return False
 
@@ -245,7 +249,7 @@ def suspect(
         return s if diagnose(m.view, m.memory, p) is Diagnosis.BLIND else back
     if back.diagnosis is not s.diagnosis:
         return back
-    if not _calls_now(s, m, now, p):
+    if not _calls_now(s.diagnosis, s.since, s.looked_at, m, now, p):
         refuses = s.diagnosis is Diagnosis.BUSY and now.monotonic - s.since >= p.busy_limit_s
         return replace(s, overdue=s.overdue or refuses)
     incident = begun_now(m, Trigger.AUTOMATIC, s.diagnosis)
@@ -257,12 +261,14 @@ def suspect(
     return begun
 
 
-def _calls_now(s: Suspect, m: Machine, now: Now, p: Policy) -> bool:
-    if calls_for_failover(s.diagnosis, m.memory, p, s.since, now.monotonic):
+def _calls_now(
+    diagnosis: Diagnosis, since: Instant, looked_at: Instant, m: Machine, now: Now, p: Policy
+) -> bool:
+    if calls_for_failover(diagnosis, m.memory, p, since, now.monotonic):
         return True
-    if ROW_OF[s.diagnosis].calls is not Calls.AFTER_TWO_LOOKS or not p.fast_path:
+    if ROW_OF[diagnosis].calls is not Calls.AFTER_TWO_LOOKS or not p.fast_path:
         return False
-    return m.primary_report.began_at - s.looked_at >= TWO_LOOKS_APART_S
+    return m.primary_report.began_at - looked_at >= TWO_LOOKS_APART_S
 
 
 def fencing(
@@ -501,7 +507,8 @@ def untouched(
     may_call = automatic and ROW_OF[back.diagnosis].calls is not Calls.NEVER
     if not due or not may_call:
         return s if not due else back
-    if not calls_for_failover(back.diagnosis, m.memory, p, s.diagnosed_at, now.monotonic):
+    # What is conclusive may answer all the same: started under our guard, as a standby of nobody.
+    if not _calls_now(back.diagnosis, s.diagnosed_at, s.diagnosed_at, m, now, p):
         return s
     again = begin(begun_now(m, Trigger.AUTOMATIC, back.diagnosis), m, now, p)
     if not isinstance(again, Blocked):

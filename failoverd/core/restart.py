@@ -56,6 +56,7 @@ def restored(m: Machine, now: Instant, ago_s: float | None = 0.0) -> Machine:
         diagnosis=None,
         # Somebody may have thawed them since: whoever resumes freezes anew.
         frozen={},
+        freezes_from=m.visit + 1,
         memory=memory,
         synchronous=None if m.synchronous is None else replace(m.synchronous, retry_at=None),
         unmeasured=None if m.unmeasured is None else replace(m.unmeasured, retry_at=None),

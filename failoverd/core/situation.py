@@ -74,6 +74,8 @@ class Machine:
     incident: Incident | None = None
     saved: Mapping[NodeName, SavedSettings] = field(default_factory=dict[NodeName, SavedSettings])
     frozen: Mapping[NodeName, Frozen] = field(default_factory=dict[NodeName, Frozen])
+    freezes_from: int = 0
+    """Visit: of what was asked before it, a freeze may have been thawed since, or the reverse."""
     asked: frozenset[NodeName] = frozenset()
     """Every node that was ever asked to promote in this incident."""
     asked_at: Lsn | None = None
@@ -248,6 +250,7 @@ def _note_entry(m: Machine, left: State, state: State, now: Now) -> Machine:
                 incident=incident,
                 epoch=incident.epoch,
                 frozen=frozen,
+                freezes_from=m.freezes_from if stand else m.visit,
                 targets=closed(m.targets) if fencing.closes_targets else m.targets,
             )
         case Promoting(candidate=candidate, position=position) as asking:

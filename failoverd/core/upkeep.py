@@ -166,7 +166,7 @@ def _configured(m: Machine, p: Policy) -> Machine:
 
 def _after_reply(m: Machine, event: Replied, now: Now) -> Machine:
     # A thaw that was asked for before a freeze may be answered after it.
-    in_time = event.visit == m.visit or not in_procedure(m)
+    in_time = event.visit >= m.freezes_from
     match event:
         case Replied(effect=Unguard() | Unfence() as effect, result=Unguarded() | Unfenced()):
             return _unguarded(m, effect)

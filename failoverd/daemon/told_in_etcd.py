@@ -45,7 +45,13 @@ def read_shared(there: Kept | None) -> Shared:
     except (ValueError, KeyError) as error:
         raise RecordError(f"the machine in etcd is not understood: {error!r}") from None
     machine = loads(Machine, text)
-    counted = (machine.epoch, machine.memory.highest_epoch, machine.visit, machine.split)
+    counted = (
+        machine.epoch,
+        machine.memory.highest_epoch,
+        machine.visit,
+        machine.freezes_from,
+        machine.split,
+    )
     if not all(0 <= one < HIGHEST for one in counted):
         raise RecordError("the machine in etcd has numbers that no daemon has written")
     return Shared(there.changed, held, machine, there.value)

@@ -22,7 +22,7 @@ SKIPPED = frozenset(
         "peak_wal_rate", "reason_text", "highest_epoch", "calibrations", "version", "server_log",
         "looked_at", "primary_lsn_at", "frozen_at", "targets_seen", "number", "dead_man_number",
         "name", "reading", "armed_for", "failed",
-        "stopping_since", "said", "plan_ended", "failures", "paused",
+        "stopping_since", "said", "plan_ended", "failures", "paused", "freezes_from",
     }
 )  # fmt: skip
 ENOUGH = 3
@@ -43,7 +43,10 @@ def key_beside_the_world(node: Node, digits: int | None = None) -> Hashable:
         shape(m, now, digits),
         min(LONG, round(now - node.seen_at, digits)),
         tuple(
-            sorted((v == visit, repr_of(e), round(now - t, digits)) for v, e, t in node.under_way)
+            sorted(
+                (v == visit, v >= m.freezes_from, repr_of(e), round(now - t, digits))
+                for v, e, t in node.under_way
+            )
         ),
         frozenset(repr_of(e) for v, e in node.answered if v == visit),
     )

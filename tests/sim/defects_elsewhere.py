@@ -38,7 +38,7 @@ OTHERS = [
     ),
     *of(
         "core/upkeep.py",
-        ("late-thaw", "    in_time = event.visit == m.visit or not in_procedure(m)\n", "    in_time = True\n",
+        ("late-thaw", "    in_time = event.visit >= m.freezes_from\n", "    in_time = True\n",
          "A thaw of before a freeze is taken for one of after it."),
         ("unguard-beside-a-writer", "if job.job is Job.OWED_UNGUARD and not others_write(m.view, m.memory):", "if job.job is Job.OWED_UNGUARD:",
          "A guard is taken back although another node takes writes."),

@@ -24,12 +24,14 @@ from failoverd.core.events import (
     DEAD_MAN_VOID,
     DeadManDisarmed,
     EffectFailed,
+    FrozenAt,
     OperatorFailover,
+    Replied,
     SettingsRead,
     StillAlive,
     Trigger,
 )
-from failoverd.core.model import Evidence, Guard, Outcome, ProofKind
+from failoverd.core.model import Evidence, Frozen, Guard, Lsn, Outcome, ProofKind, Timeline
 from failoverd.core.states import Blocked, Electing, Fencing, Reverting, Suspect
 from tests.unit.armed import BOTH, armed, watched, well
 from tests.unit.vocabulary import (
@@ -99,6 +101,19 @@ def test_without_a_proof_the_standbys_are_thawed_while_it_is_blocked_and_frozen_
     assert [effect.node for effect in daemon.asked(Freeze)] == [PG2]
 
 
+def test_a_freeze_that_was_thawed_before_its_answer_came_is_done_anew():
+    daemon = cut()
+    daemon.answered(ReadSettings, SettingsRead(OWN, WORDS))
+    freeze, visit = daemon.asked(Freeze)[0], daemon.machine.visit
+    daemon.answered(Fence, FAILED)
+    assert [effect.node for effect in daemon.asked(Thaw)] == [PG2]
+    daemon.sees(gone(), cut_off(reach=Outcome.TIMED_OUT), after=2.0)
+    assert isinstance(daemon.state, Fencing)
+    frozen = FrozenAt(Frozen(PG2, Lsn(HERE), Timeline(1), OWN), WORDS)
+    daemon.happens(Replied(visit, freeze, frozen))
+    assert daemon.asked(Freeze) == [freeze]
+
+
 def test_what_can_be_no_proof_any_more_is_not_counted_on_again():
     daemon = cut()
     daemon.answered(Fence, EffectFailed(DEAD_MAN_VOID, Evidence("its time is over")))
@@ -155,7 +170,7 @@ def test_what_it_has_ended_is_failed_over_from_as_after_a_crash(started):
 def test_what_it_has_ended_is_started_again_where_nobody_can_take_over():
     daemon = armed()
     paused = cut_off(replay_paused=True)
-    for _ in range(3):
+    for _ in range(2):
         daemon.sees(fired(), paused)
     assert isinstance(daemon.state, Blocked)
     daemon.sees(fired(), paused)
@@ -177,3 +192,13 @@ def test_suspected_it_is_still_renewed():
     daemon = armed().sees(gone(), cut_off(reach=Outcome.TIMED_OUT))
     assert isinstance(daemon.state, Suspect)
     assert renewed(daemon.machine) is not None
+
+
+def test_started_under_its_guard_it_is_failed_over_from_as_soon_as_somebody_can_take_over():
+    daemon = armed()
+    for _ in range(4):
+        daemon.sees(fired(started=True), gone())
+    assert isinstance(daemon.state, Blocked)
+    for _ in range(2):
+        daemon.sees(fired(started=True), cut_off())
+    assert isinstance(daemon.state, Fencing)

@@ -9,6 +9,7 @@ import pytest
 from failoverd.core.effects import (
     Equip,
     Fence,
+    Freeze,
     KeepDown,
     ReadSettings,
     Repoint,
@@ -22,6 +23,7 @@ from failoverd.core.events import (
     EffectFailed,
     Equipped,
     Fenced,
+    FrozenAt,
     KeptDown,
     Replied,
     Repointed,
@@ -31,7 +33,14 @@ from failoverd.core.events import (
 )
 from failoverd.core.following import upstream_for
 from failoverd.core.jobs import Job, NodeJob
-from failoverd.core.model import Epoch, Evidence, SystemIdentifier
+from failoverd.core.model import (
+    Epoch,
+    Evidence,
+    Frozen,
+    Lsn,
+    SystemIdentifier,
+    Timeline,
+)
 from failoverd.core.policy import Mode
 from failoverd.core.replication import Receiver, Slot
 from failoverd.core.states import Fencing, Reverting, Watching
@@ -224,9 +233,24 @@ def test_an_answer_to_an_earlier_visit_pays_a_debt_too():
 
 
 def test_a_thaw_answered_in_the_middle_of_a_freeze_pays_nothing():
-    daemon = crashed().fenced().froze({PG2: HERE})
+    daemon = crashed()
+    visit = daemon.machine.visit - 1
+    daemon.fenced().froze({PG2: HERE})
     late = Thaw(PG2, daemon.machine.epoch, OWN)
-    daemon.happens(Replied(daemon.machine.visit - 1, late, Thawed(WORDS)))
+    daemon.happens(Replied(visit, late, Thawed(WORDS)))
+    assert daemon.machine.saved == {PG2: OWN}
+
+
+def test_a_thaw_answered_after_a_freeze_that_followed_it_pays_nothing_either():
+    daemon = crashed().froze({PG2: HERE}).answered(Fence, ALIVE)
+    thaw, visit = daemon.asks[0], daemon.machine.visit
+    daemon.machine = replace(daemon.machine, state=Watching())
+    daemon.sees(dead(), cut_off()).sees(dead(), cut_off(), after=0.21)
+    freeze = next(effect for effect in daemon.asks if isinstance(effect, Freeze))
+    frozen = FrozenAt(Frozen(PG2, Lsn(HERE), Timeline(1), OWN), WORDS)
+    daemon.happens(Replied(daemon.machine.visit, freeze, frozen)).answered(Fence, ALIVE)
+    daemon.machine = replace(daemon.machine, state=Watching())
+    daemon.happens(Replied(visit, thaw, Thawed(WORDS)))
     assert daemon.machine.saved == {PG2: OWN}
 
 
