@@ -7,6 +7,7 @@ import sys
 import click
 
 from failoverd.cli.context import EXIT_REFUSED, Context, confirm, fail
+from failoverd.cli.following import SERVES, Status, as_it_is, follow
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -44,13 +45,23 @@ def fence(obj: Context, node: str, *, yes: bool) -> None:
 
 @click.command()
 @click.argument("node")
+@click.option("--timeout", default=120.0, help="Seconds to wait for the end of it.")
 @yes_option
 @click.pass_obj
-def unfence(obj: Context, node: str, *, yes: bool) -> None:
+def unfence(obj: Context, node: str, *, timeout: float, yes: bool) -> None:
     """Give a failover up: take the guard of NODE back, and start it read-write again."""
     cluster = obj.cluster
     confirm(f"About to start {node} of {cluster} again as the primary.", yes=yes)
     obj.act("unfence", {"node": node})
+
+    def over(now: Status) -> bool:
+        looked_at = now["state"] != "watching" or now["diagnosis"] in SERVES
+        return now["state"] != "reverting" and looked_at
+
+    after = follow(obj, cluster, timeout, over)
+    if after["state"] != "watching":
+        fail(as_it_is(node, after), EXIT_REFUSED)
+    click.echo(f"{node} is the primary again")
 
 
 @click.command()

@@ -12,7 +12,7 @@ import click
 
 from failoverd.cli.by_hand import yes_option
 from failoverd.cli.context import EXIT_REFUSED, EXIT_USAGE, Context, confirm, fail
-from failoverd.cli.following import follow
+from failoverd.cli.following import as_it_is, follow
 
 
 @click.command()
@@ -85,5 +85,5 @@ def _follow(obj: Context, cluster: str, old: str, timeout_s: float) -> None:
     if after["state"] == "blocked":
         sys.exit(EXIT_REFUSED)
     if after["primary"] == old:
-        fail(f"{old} is the primary as before", EXIT_REFUSED)
+        fail(as_it_is(old, after), EXIT_REFUSED)
     click.echo(f"confirmed: {after['primary']} is the primary on timeline {after['timeline']}")

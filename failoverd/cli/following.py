@@ -14,6 +14,17 @@ POLL_S = 0.2
 
 Status = dict[str, Any]
 
+SERVES = frozenset({"healthy", "read_only", "sync_blocked"})
+"""Diagnoses of a primary that is well."""
+
+
+def as_it_is(primary: str, now: Status) -> str:
+    """Of a primary that nobody has replaced: whether it serves."""
+    if now["diagnosis"] in SERVES:
+        return f"{primary} is the primary as before"
+    advice = (now["blocked"] or {}).get("advice") or "failoverd status says what is tried"
+    return f"nobody has replaced {primary}, which is {now['diagnosis']}: {advice}"
+
 
 def follow(obj: Context, cluster: str, timeout_s: float, over: Callable[[Status], bool]) -> Status:
     """Print what changes until it is over, and return the status then. Ends with 4 if it is not."""

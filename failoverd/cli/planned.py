@@ -19,7 +19,7 @@ from failoverd.cli.context import (
     confirm,
     fail,
 )
-from failoverd.cli.following import follow
+from failoverd.cli.following import as_it_is, follow
 
 
 @click.command()
@@ -124,7 +124,7 @@ def _follow(obj: Context, cluster: str, before: dict[str, Any], timeout_s: float
     after = follow(obj, cluster, timeout_s, over)
     if after["primary"] == old:
         _tell_figures(obj, cluster, after["epoch"])
-        fail(f"{old} is the primary as before", EXIT_REFUSED)
+        fail(as_it_is(old, after), EXIT_REFUSED)
     _tell_figures(obj, cluster, after["epoch"])
     job = after["nodes"][old]
     if job["job"] != "ok":

@@ -72,6 +72,11 @@ def asked_in_vain(node: NodeName) -> str:
     )
 
 
+def start_by_hand(primary: NodeName) -> str:
+    """Of an old primary that we have stopped and cannot start again."""
+    return f"its log says what keeps it from starting; then failoverd unfence {primary}"
+
+
 def kept_out_by(proof: FenceProof | None) -> Job:
     """Only the proof `stopped` leaves a guard behind."""
     stopped = proof is not None and proof.kind is ProofKind.STOPPED

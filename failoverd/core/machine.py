@@ -67,6 +67,7 @@ from failoverd.core.events import (
     Woke,
 )
 from failoverd.core.handing_over import gave_up, in_vain, not_configured
+from failoverd.core.jobs import start_by_hand
 from failoverd.core.model import Instant
 from failoverd.core.operator import COMMANDED, command, mode_of, refusal
 from failoverd.core.policy import Mode, Policy
@@ -454,7 +455,8 @@ def reverting(
         cause = "somebody else writes or is being promoted" if barred else "it failed"
         why = f"{s.primary} could not be started again ({cause}); {s.why}"
         again = refence(m.incident, s.primary, m, p, why)
-        return Blocked(BlockReason.NO_FENCE_PROOF, why, now.monotonic, at, "", again)
+        advice = "" if barred else start_by_hand(s.primary)
+        return Blocked(BlockReason.NO_FENCE_PROOF, why, now.monotonic, at, advice, again)
     # What a lost host still owes is retried as upkeep.
     return Watching() if s.then is None else Blocked(s.then, s.why, now.monotonic, at)
 

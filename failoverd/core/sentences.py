@@ -52,6 +52,7 @@ from failoverd.core.events import (
     Unguarded,
     Woke,
 )
+from failoverd.core.jobs import Job, start_by_hand
 from failoverd.core.replaying import backlog_sentence
 from failoverd.core.schedule import (
     Checkpointed,
@@ -319,10 +320,8 @@ def led_astray(before: Machine, after: Machine) -> str:
 def _watching(before: Machine, after: Machine) -> str:
     primary, timeline = after.memory.primary, after.memory.timeline
     match before.state:
-        case Reverting(restart=True, guard_owed=True, retry_at=at) if at is not None:
-            return f"watching: {primary} could not be started again, and is watched as it is"
-        case Reverting():
-            return f"watching: everything was taken back, {primary} is the primary as before"
+        case Reverting() as s:
+            return _taken_back(s, after)
         case Suspect(diagnosis=diagnosis):
             return f"watching: {primary} is no longer {diagnosis}"
         case Settling(primary=led) if after.targets and (left := owed(after.targets, led)):
@@ -330,6 +329,20 @@ def _watching(before: Machine, after: Machine) -> str:
             return f"watching: {primary} is the primary on timeline {timeline}, and {late}"
         case _:
             return f"watching: {primary} is the primary on timeline {timeline}"
+
+
+def _taken_back(s: Reverting, after: Machine) -> str:
+    """What could not be is said: an old primary to start is an operator's, the rest is retried."""
+    if s.restart and s.guard_owed and s.retry_at is not None:
+        said = f"{s.primary} could not be started again, and is watched as it is"
+        return f"watching: {said}: {start_by_hand(s.primary)}"
+    job = after.jobs.get(s.primary)
+    guarded = job is not None and job.job is Job.OWED_UNGUARD
+    left = [f"the guard of {s.primary}"] if guarded else []
+    left += [f"the freeze of {node}" for node in sorted(after.saved)]
+    if left:
+        return f"watching: {s.primary} as it is; still to be taken back: {' and '.join(left)}"
+    return f"watching: everything was taken back, {s.primary} is the primary as before"
 
 
 def _electing(before: Machine, s: Electing) -> str:

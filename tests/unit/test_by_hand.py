@@ -155,6 +155,17 @@ def test_a_failover_that_cannot_be_proved_may_be_given_up_by_hand():
     assert Unfence(PG1, daemon.machine.epoch) in daemon.asks
 
 
+def test_what_cannot_be_started_again_by_an_order_says_what_to_do():
+    daemon = crashed().answered(Fence, FAILED)
+    daemon.told(OperatorUnfences("me", PG1))
+    while isinstance(daemon.state, Reverting):
+        daemon.answered(Unfence, FAILED).wakes(5)
+    assert isinstance(daemon.state, Blocked)
+    assert daemon.state.advice == (
+        "its log says what keeps it from starting; then failoverd unfence pg1"
+    )
+
+
 def test_a_failover_in_which_somebody_was_asked_to_promote_is_not_given_up():
     daemon = crashed().answered(Fence, FAILED)
     daemon.machine = replace(daemon.machine, asked=frozenset({PG2}))

@@ -18,6 +18,7 @@ from failoverd.core.events import (
     Trigger,
     Unfenced,
 )
+from failoverd.core.jobs import Job, NodeJob
 from failoverd.core.model import (
     ControlState,
     Epoch,
@@ -26,6 +27,7 @@ from failoverd.core.model import (
     Instant,
     Lsn,
     ProofKind,
+    SavedSettings,
     Timeline,
     WalLoss,
 )
@@ -128,9 +130,23 @@ def test_a_primary_that_could_not_be_started_again_is_not_said_to_be_as_before()
     well = Story().all_well().machine
     back = Reverting(PG1, restart=True, then=None, why="me asked to unfence pg1", retry_at=AT)
     said = entered(replace(well, state=back), well, None)
-    assert said == "watching: pg1 could not be started again, and is watched as it is"
+    assert said == (
+        "watching: pg1 could not be started again, and is watched as it is: its log says what keeps"
+        " it from starting; then failoverd unfence pg1"
+    )
     given_back = replace(well, state=replace(back, guard_owed=False))
     assert "everything was taken back" in entered(given_back, well, None)
+
+
+def test_what_is_still_to_be_taken_back_is_named_where_its_host_was_away():
+    well = Story().all_well().machine
+    back = Reverting(PG1, restart=False, then=None, why="it is well", retry_at=AT)
+    owed = replace(
+        well, jobs={PG1: NodeJob(Job.OWED_UNGUARD, Epoch(1))}, saved={PG2: SavedSettings(())}
+    )
+    assert entered(replace(well, state=back), owed, None) == (
+        "watching: pg1 as it is; still to be taken back: the guard of pg1 and the freeze of pg2"
+    )
 
 
 def test_watching_nobody_is_said():
