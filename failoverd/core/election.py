@@ -212,7 +212,8 @@ def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss
     Exact where the true end of the old primary's WAL was read. Proven zero if it was shut
     down cleanly and the standby lies strictly beyond its shutdown checkpoint (the checkpoint
     record itself was received). Else an
-    estimate: last position seen, and what the peak rate may have added since.
+    estimate: last position seen, and what the peak rate may have added since. Where nobody knows
+    since when, it is the least that is lost, and said to be no more than that.
     """
     end = None if proof is None else proof.wal_end
     if end is not None and end.timeline == memory.timeline:
@@ -231,15 +232,16 @@ def wal_loss(position: Lsn, memory: Memory, proof: FenceProof | None) -> WalLoss
         )
     if memory.primary_lsn is None:
         return WalLoss(0, False, "unknown: the primary's position was never seen")
-    last, since = memory.primary_lsn, "before this process began"
-    if memory.primary_lsn_at is not None:
-        until = _wrote_until(memory, memory.primary_lsn_at, proof)
-        unseen_s = max(0.0, until - memory.primary_lsn_at)
-        asked = proof is not None and proof.kind is ProofKind.DEAD_MAN_EXPIRED
-        rate = memory.peak_wal_rate + (ASKS_BYTES_S if asked else 0.0)
-        last = Lsn(last.bytes + int(rate * unseen_s))
-        since = f"{unseen_s:.1f} s before it can have written last, at {rate:.0f} bytes/s at most"
-    lost = max(0, last - position)
+    if memory.primary_lsn_at is None:
+        lost = max(0, memory.primary_lsn - position)
+        seen = f"the primary stood at {memory.primary_lsn} before this process began"
+        return WalLoss(lost, False, f"not known, at least {lost} bytes: {seen}")
+    until = _wrote_until(memory, memory.primary_lsn_at, proof)
+    unseen_s = max(0.0, until - memory.primary_lsn_at)
+    asked = proof is not None and proof.kind is ProofKind.DEAD_MAN_EXPIRED
+    rate = memory.peak_wal_rate + (ASKS_BYTES_S if asked else 0.0)
+    lost = max(0, memory.primary_lsn - position + int(rate * unseen_s))
+    since = f"{unseen_s:.1f} s before it can have written last, at {rate:.0f} bytes/s at most"
     sentence = f"at most about {lost} bytes (estimated: {memory.primary_lsn} was last seen {since})"
     return WalLoss(lost, False, sentence)
 

@@ -138,7 +138,8 @@ class Series:
         self.wal_lost = self._gauge(
             "wal_lost_bytes",
             "WAL lost by the last failover: exactly, where `failoverd_wal_lost_exact` is 1, else"
-            " at most about so much. Of this run of the daemon.",
+            " at most about so much, or at least so much where the daemon had never seen the"
+            " primary itself. Of this run of the daemon.",
         )
         self.wal_lost_exact = self._gauge(
             "wal_lost_exact",

@@ -148,6 +148,13 @@ def test_the_loss_is_what_was_seen_and_what_may_have_been_written_since():
     assert not loss.proven
 
 
+def test_a_loss_of_which_only_a_journaled_position_is_known_is_said_to_be_the_least():
+    memory = replace(watching(TRIO).machine.memory, primary_lsn_at=None)
+    loss = wal_loss(Lsn(HERE - 1000), memory, None)
+    assert (loss.lost_bytes, loss.proven) == (1000, False)
+    assert loss.sentence.startswith("not known, at least 1000 bytes")
+
+
 def test_a_primary_that_is_cut_off_from_us_is_counted_as_writing_until_it_is_fenced():
     daemon = watching(TRIO).sees(healthy(HERE + 1000), cut_off(), cut_off())
     for _ in range(4):
