@@ -12,6 +12,8 @@ from failoverd.effect.last_look import ROLE, serves
 from failoverd.effect.world import Node, Runs, World, act, ask, clock_in, look, why
 
 RETRY_S = 0.1
+STOPPED = frozenset({"T", "t"})
+"""States of a process in /proc that goes on only when it is told to."""
 START_GRACE_S = 5.0
 """The host ends a start that takes too long itself, and says so."""
 
@@ -78,15 +80,22 @@ async def _writing(world: World, node: Node, runs: Runs) -> list[str]:
     return [other.name for other, serving in zip(others, served, strict=True) if serving]
 
 
-def _has_postmaster(facts: HostFacts) -> bool:
-    """It runs, and is not only named in a file that was left."""
-    return any(pid == facts.postmaster_pid for pid, _ in facts.processes)
+def _why_never(node: Node, facts: HostFacts) -> str:
+    """Why nothing that is waited for will come; empty: it may."""
+    # It runs, and is not only named in a file that was left.
+    found = [state for pid, state in facts.processes if pid == facts.postmaster_pid]
+    if not found:
+        left = ", and processes of an earlier one do" if facts.processes else ""
+        return f"no postmaster of {node.name} runs{left}"
+    pid = facts.postmaster_pid
+    stopped = f"the postmaster of {node.name} is stopped by a signal: kill -CONT {pid}"
+    return stopped if found[0] in STOPPED else ""
 
 
 async def _read_write(world: World, node: Node, runs: Runs) -> Unfenced | EffectFailed:
     """Started is not enough: it must be out of recovery, within the limit of a promotion.
 
-    Where nothing listens its host is asked: without a postmaster nobody is waited for.
+    Where nothing answers its host is asked: without a postmaster that runs nobody is waited for.
     """
     deadline = world.monotonic() + world.limits.promote_s
     while True:
@@ -94,12 +103,13 @@ async def _read_write(world: World, node: Node, runs: Runs) -> Unfenced | Effect
         if role.ok and not role.row["in_recovery"]:
             runs.add_sql(node.name, ROLE, role.look, "in_recovery=False")
             return Unfenced(runs.evidence(f"{node.name} was started again as the primary"))
-        if role.look.outcome is Outcome.REFUSED:
-            _, facts = await look(world, node, runs)
-            if facts is not None and not _has_postmaster(facts):
-                sentence = f"no postmaster of {node.name} runs"
-                left = ", and processes of an earlier one do" if facts.processes else ""
-                return EffectFailed("not_started", runs.evidence(sentence + left))
+        if role.look.outcome in (Outcome.REFUSED, Outcome.TIMED_OUT):
+            seen = Runs()
+            _, facts = await look(world, node, seen)
+            never = "" if facts is None else _why_never(node, facts)
+            if never:
+                runs.done.extend(seen.done)
+                return EffectFailed("not_started", runs.evidence(never))
         if world.monotonic() >= deadline:
             runs.add_sql(node.name, ROLE, role.look, f"in_recovery={role.row.get('in_recovery')}")
             sentence = f"{node.name} was started, and does not take writes"

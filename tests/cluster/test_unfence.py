@@ -33,3 +33,18 @@ async def test_what_outlived_its_postmaster_is_not_waited_for(primary, standby):
     assert answer.reason == "not_started"
     assert "processes of an earlier one do" in answer.evidence.sentence
     assert took < world.limits.promote_s / 2
+
+
+async def test_a_postmaster_that_was_stopped_by_a_signal_is_not_waited_for(primary, standby):
+    world = world_of(primary, standby)
+    postmaster = postgres.postmaster_pid(primary)
+    os.kill(postmaster, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        answer = await unfence(BACK, world)
+        took = time.monotonic() - began
+    finally:
+        os.kill(postmaster, signal.SIGCONT)
+    assert isinstance(answer, EffectFailed)
+    assert answer.evidence.sentence.endswith(f"is stopped by a signal: kill -CONT {postmaster}")
+    assert took < world.limits.promote_s / 2

@@ -52,10 +52,11 @@ def unfence(d: Daemon, effect: Unfence) -> Steps:
     while d.monotonic() < deadline:
         if (yield from serves(d, effect.node)):
             return Unfenced(Evidence("it is the primary again"))
-        if session_outcome(d, effect.node) is Outcome.REFUSED:
+        if session_outcome(d, effect.node) in (Outcome.REFUSED, Outcome.TIMED_OUT):
             heard, seen = yield from look_at(d, effect.node)
-            if seen is not None and seen.postmaster_pid is None:
-                return failed("not_started", "no postmaster runs there")
+            states = {} if seen is None else dict(seen.processes)
+            if seen is not None and states.get(seen.postmaster_pid, "T") == "T":
+                return failed("not_started", "no postmaster runs there, or it is stopped")
         yield 0.5
     return failed("not_writable", "it was started, and does not take writes")
 
