@@ -6,13 +6,11 @@ transitions are created at 0, and seeded from the journal after a restart.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import platform
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import (
-    Gauge,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -57,9 +55,10 @@ from failoverd.core.target import TargetJob, leads
 from failoverd.core.wal_answers import LossMeasured, Salvaged
 from failoverd.observability.declared import declared
 from failoverd.observability.exposition import exposition
+from failoverd.observability.families import Gauge
 from failoverd.observability.log import lines_dropped
 from failoverd.observability.next_steps import UNDER_WAY
-from failoverd.observability.often import Children, Possible
+from failoverd.observability.often import Possible
 from failoverd.observability.own_metrics import OwnMetrics
 from failoverd.observability.readiness import seed_readiness, surveyed
 from failoverd.observability.series import Series
@@ -103,7 +102,6 @@ class Metrics(OwnMetrics):
         self._unready: dict[str, frozenset[str]] = {}
         self._possible: dict[str, Possible] = {}
         self._lagging: set[tuple[str, NodeName]] = set()
-        self._children = Children()
 
     def exposition(self, wanted: Collection[str] = ()) -> Iterator[bytes]:
         """In Prometheus' text format, in parts: those that are wanted, or all."""
@@ -158,7 +156,6 @@ class Metrics(OwnMetrics):
 
     def forget(self, cluster: str) -> None:
         self._all.forget(cluster)
-        self._children.gone()
         for known in (self._nodes, self._targets, self._began, self._unready, self._possible):
             known.pop(cluster, None)
         self._lagging = {key for key in self._lagging if key[0] != cluster}
@@ -171,7 +168,6 @@ class Metrics(OwnMetrics):
         if nodes == before:
             return
         self._nodes[cluster] = nodes
-        self._children.gone()
         for node in before - nodes:
             self._lagging.discard((cluster, node))
             for family in s.of_node:
@@ -216,13 +212,13 @@ class Metrics(OwnMetrics):
     def _ready(self, cluster: str, m: Machine, now: Now, policy: Policy) -> None:
         impossible = self._possible.setdefault(cluster, Possible()).look(m, now, policy)
         ready = not (impossible or self._unready.get(cluster))
-        self._children.of(self._all.ready, cluster).set(ready)
+        self._all.ready.labels(cluster).set(ready)
 
     def stepped(
         self, cluster: str, before: Machine, event: Event, after: Machine, now: Now, policy: Policy
     ) -> None:
         """What one step changed."""
-        s, of = self._all, self._children.of
+        s = self._all
         self._know(cluster, frozenset(policy.nodes))
         self._moved(cluster, before, event, after, now)
         self._ended(cluster, before, event, after, now)
@@ -241,15 +237,15 @@ class Metrics(OwnMetrics):
             case _:
                 pass
         self._of_targets(cluster, after, policy)
-        of(s.consecutive_failures, cluster).set(after.memory.failed_rounds)
-        of(s.timeline, cluster).set(after.memory.timeline)
-        of(s.paused, cluster).set(after.paused_by is not None)
-        of(s.cooldown, cluster).set(cooldown_remaining_s(after, now, policy))
+        s.consecutive_failures.labels(cluster).set(after.memory.failed_rounds)
+        s.timeline.labels(cluster).set(after.memory.timeline)
+        s.paused.labels(cluster).set(after.paused_by is not None)
+        s.cooldown.labels(cluster).set(cooldown_remaining_s(after, now, policy))
         armed = after.dead_man is not None and after.dead_man.phase is Phase.ARMED
-        of(s.dead_man_armed, cluster).set(armed)
+        s.dead_man_armed.labels(cluster).set(armed)
         self._ready(cluster, after, now, policy)
         if after.last_confirmed is not None:
-            of(s.last_failover, cluster).set(after.last_confirmed)
+            s.last_failover.labels(cluster).set(after.last_confirmed)
         known = after.looked_at
         found = diagnose(after.view, after.memory, policy) if known else None
         self._choose(s.diagnosis, (cluster,), found)
@@ -285,8 +281,7 @@ class Metrics(OwnMetrics):
             found = known.divergence if known is not None else None
             if found is None:
                 for family in (s.diverged_commits, s.diverged_wal):
-                    with contextlib.suppress(KeyError):
-                        family.remove(cluster, node)
+                    family.remove(cluster, node)
                 continue
             s.diverged_commits.labels(cluster, node).set(found.commits)
             s.diverged_wal.labels(cluster, node).set(found.wal_bytes)
@@ -335,8 +330,8 @@ class Metrics(OwnMetrics):
 
     def probed(self, cluster: str, report: NodeReport, m: Machine) -> None:
         """What one round of looks found."""
-        s, of, node, server = self._all, self._children.of, report.name, report.server
-        of(s.node_up, cluster, node).set(report.heard)
+        s, node, server = self._all, report.name, report.server
+        s.node_up.labels(cluster, node).set(report.heard)
         role = "unknown" if server is None else "standby" if server.in_recovery else "primary"
         self._choose(s.node_role, (cluster, node), role)
         for kind, look in _looks(report):
@@ -347,21 +342,19 @@ class Metrics(OwnMetrics):
             self._no_lag(cluster, node)
             return
         self._lagging.add((cluster, node))
-        of(s.lag_bytes, cluster, node).set(lag)
+        s.lag_bytes.labels(cluster, node).set(lag)
         if server.replay_lag_s is not None:
-            of(s.lag_seconds, cluster, node).set(server.replay_lag_s)
+            s.lag_seconds.labels(cluster, node).set(server.replay_lag_s)
         at_risk = wal_loss(server.received_lsn, m.memory, None).lost_bytes
-        of(s.wal_at_risk, cluster, node).set(at_risk)
+        s.wal_at_risk.labels(cluster, node).set(at_risk)
 
     def _no_lag(self, cluster: str, node: NodeName) -> None:
         if (cluster, node) not in self._lagging:
             return
         self._lagging.discard((cluster, node))
-        self._children.gone()
         s = self._all
         for family in (s.lag_bytes, s.lag_seconds, s.wal_at_risk):
-            with contextlib.suppress(KeyError):
-                family.remove(cluster, node)
+            family.remove(cluster, node)
 
     def _looked_at(self, cluster: str, node: NodeName, kind: str, look: Look) -> None:
         """Each look once: a report repeats the latest of what is asked less often."""
@@ -370,7 +363,7 @@ class Metrics(OwnMetrics):
             return
         self._looked[key] = look.began_at
         lasted = max(0.0, look.ended_at - look.began_at)
-        self._children.of(self._all.probe_duration, cluster, node, kind).observe(lasted)
+        self._all.probe_duration.labels(cluster, node, kind).observe(lasted)
         if not look.ok:
             self._all.probe_failures.labels(cluster, node, kind, look.outcome).inc()
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-from prometheus_client import Counter, Gauge, Histogram
 
 from failoverd.core.events import Now
 from failoverd.core.model import Instant
@@ -13,29 +10,9 @@ from failoverd.core.outlook import Steady, outlook
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
 
-F = TypeVar("F", Counter, Gauge, Histogram)
-
 OUTLOOK_EVERY_S = 5.0
 """A trial election is the dearest part of a step: while nothing that it hangs on has changed but
 positions, once in so many seconds. In doubt it is made in each."""
-
-
-class Children:
-    """The series of families by their labels: finding one is dearer than setting it."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[object, ...], Any] = {}
-
-    def of(self, family: F, *labels: str) -> F:
-        key = (family, *labels)
-        found: F | None = self._found.get(key)
-        if found is None:
-            self._found[key] = found = family.labels(*labels)
-        return found
-
-    def gone(self) -> None:
-        """Series were removed: none is trusted to be there."""
-        self._found.clear()
 
 
 @dataclass(slots=True)

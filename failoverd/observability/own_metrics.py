@@ -27,14 +27,14 @@ class OwnMetrics:
 
     def loop_lag(self, seconds: float) -> None:
         """The worst lag of the event loop since the last call."""
-        self._all.loop_lag.set(seconds)
+        self._all.loop_lag.labels().set(seconds)
 
     def began_late(self, seconds: float) -> None:
         """A round of looks began so long after it was due, by our own doing."""
-        self._all.round_late.observe(seconds)
+        self._all.round_late.labels().observe(seconds)
 
     def reloaded(self, *, ok: bool, at: float) -> None:
         """A reload was taken up at the wall time `at`, or refused."""
         self._all.config_reloads.labels("ok" if ok else "refused").inc()
         if ok:
-            self._all.config_reloaded.set(at)
+            self._all.config_reloaded.labels().set(at)

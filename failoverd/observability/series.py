@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from failoverd.observability.exposition import Family
+from failoverd.observability.families import Counter, Family, Gauge, Histogram
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 120, 300)
 
@@ -278,43 +278,34 @@ class Series:
         )
 
     def _gauge(self, name: str, meaning: str, *labels: str, of_daemon: bool = False) -> Gauge:
-        named = self._named(name, "gauge", meaning, labels, of_daemon=of_daemon)
-        family = Gauge(*named, registry=None)
-        self._keep(family, named[2])
+        family = Gauge(f"failoverd_{name}", meaning, _with_cluster(labels, of_daemon=of_daemon))
+        self._keep(family)
         return family
 
     def _counter(self, name: str, meaning: str, *labels: str, of_daemon: bool = False) -> Counter:
-        named = self._named(name, "counter", meaning, labels, of_daemon=of_daemon)
-        family = Counter(*named, registry=None)
-        self._keep(family, named[2])
+        named = _with_cluster(labels, of_daemon=of_daemon)
+        family = Counter(f"failoverd_{name}_total", meaning, named)
+        self._keep(family)
         return family
 
     def _histogram(
         self, name: str, meaning: str, *labels: str, of_daemon: bool = False
     ) -> Histogram:
-        named = self._named(name, "histogram", meaning, labels, of_daemon=of_daemon)
-        family = Histogram(*named, buckets=BUCKETS, registry=None)
-        self._keep(family, named[2])
+        named = _with_cluster(labels, of_daemon=of_daemon)
+        family = Histogram(f"failoverd_{name}", meaning, named, BUCKETS)
+        self._keep(family)
         return family
 
-    def _keep(self, family: Family, labels: tuple[str, ...]) -> None:
+    def _keep(self, family: Family) -> None:
         self.families.append(family)
-        if "cluster" in labels:
+        self._rows.append((family.name, family.kind, family.label_names, family.meaning))
+        if "cluster" in family.label_names:
             self._of_clusters.append(family)
 
     def forget(self, cluster: str) -> None:
         """No series of it is left."""
         for family in self._of_clusters:
             family.remove_by_labels({"cluster": cluster})
-
-    def _named(
-        self, name: str, kind: str, meaning: str, labels: tuple[str, ...], *, of_daemon: bool
-    ) -> tuple[str, str, tuple[str, ...]]:
-        full = f"failoverd_{name}"
-        labels = labels if of_daemon else ("cluster", *labels)
-        served = f"{full}_total" if kind == "counter" else full
-        self._rows.append((served, kind, labels, meaning))
-        return full, meaning, labels
 
     def documentation(self) -> str:
         """docs/metrics.md, whole."""
@@ -323,6 +314,10 @@ class Series:
             for name, kind, labels, meaning in sorted(self._rows)
         ]
         return "\n".join([*_HEAD, *table, ""])
+
+
+def _with_cluster(labels: tuple[str, ...], *, of_daemon: bool) -> tuple[str, ...]:
+    return labels if of_daemon else ("cluster", *labels)
 
 
 def _listed(labels: tuple[str, ...]) -> str:

@@ -323,7 +323,7 @@ class Invariants:
             return
         gauge = self.metrics._all.state
         shown = [s for s in ("fencing", name_of(due.after.state), "watching")
-                 if gauge.labels(d.name, s)._value.get() == 1]  # fmt: skip
+                 if gauge.labels(d.name, s).value == 1]  # fmt: skip
         journaled = name_of(d.journaled.state)
         if journaled not in shown:
             self.fail(f"{d.name}: the metric says {shown}, the journal {journaled}")
