@@ -30,7 +30,7 @@ from failoverd.daemon.agent_check import ports_of
 from failoverd.daemon.audit import Audit
 from failoverd.daemon.changes import Changes, changes, left_undone, why_not_removed
 from failoverd.daemon.coordination import Coordination
-from failoverd.daemon.garbage import leave_alone_what_stays
+from failoverd.daemon.garbage import leave_alone_what_came
 from failoverd.daemon.incidents import Incidents
 from failoverd.daemon.journal import Journal, JournalFailed
 from failoverd.daemon.journal_file import JournalError
@@ -126,7 +126,7 @@ class Fleet:
                     self._coordination.run(),
                 )
             ]
-            self._running = Running(group, self._ended, leave_alone_what_stays)
+            self._running = Running(group, self._ended, leave_alone_what_came)
             self._begin(tuple(self.supervisors))
             await self._running.until_all_are_over()
             for task in beside:

@@ -77,12 +77,13 @@ class Running:
         self,
         group: asyncio.TaskGroup,
         ended: Callable[[str], None],
-        stays: Callable[[], None] = lambda: None,
+        came: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._group = group
         self._ended = ended
-        self._stays = stays
-        """Told whenever some more are watched, or have had their time for it, and when all are."""
+        self._came = came
+        """Told how many there are whenever some more are watched, or have had their time for it,
+        and when all are."""
         self._arrivals = 0
         self._tasks: dict[str, _Tasks] = {}
         self._arriving: set[str] = set()
@@ -121,7 +122,7 @@ class Running:
         self._arrivals += 1
         all_did = not self._arriving and all(one.now.is_set() for one in self._tasks.values())
         if all_did or self._arrivals % ARRIVING == 0:
-            self._stays()
+            self._came(len(self._tasks))
         while self._in_line:
             now = self._in_line.popleft()
             if not now.is_set():

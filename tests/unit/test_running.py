@@ -94,7 +94,7 @@ async def test_one_that_cannot_be_reached_holds_up_the_next_for_a_while_only(mon
 async def test_it_is_told_once_when_all_have_begun():
     told, watched = [], [Watched() for _ in range(3)]
     async with asyncio.TaskGroup() as group, asyncio.timeout(60):
-        clusters = Running(group, lambda _: None, lambda: told.append("all"))
+        clusters = Running(group, lambda _: None, lambda _: told.append("all"))
         for number, one in enumerate(watched):
             clusters.begin(f"c{number}", one, Survey(), {}, 0.001)
             await one.begun.wait()
@@ -111,7 +111,7 @@ async def test_it_is_told_once_when_all_have_begun():
 async def test_it_is_told_whenever_so_many_more_are_watched():
     told, watched = [], [Watched() for _ in range(2 * ARRIVING + 1)]
     async with asyncio.TaskGroup() as group, asyncio.timeout(20):
-        clusters = Running(group, lambda _: None, lambda: told.append(number))
+        clusters = Running(group, lambda _: None, lambda _: told.append(number))
         for number, one in enumerate(watched):
             clusters.begin(f"c{number}", one, Survey(), {}, 0.0)
         for one in watched:
