@@ -48,6 +48,7 @@ from failoverd.core.schedule import Scheduled
 from failoverd.core.states import (
     Blocked,
     Confirming,
+    Electing,
     Fencing,
     Incident,
     Paused,
@@ -239,18 +240,17 @@ def _note_command(m: Machine, event: Event, now: Now) -> Machine:
 
 
 def _note_entry(m: Machine, left: State, state: State, now: Now) -> Machine:
+    begins = isinstance(state, Fencing) and state.incident.epoch != m.epoch
+    goes_on = isinstance(state, (Fencing, Electing)) and isinstance(left, Blocked)
+    if begins or (goes_on and not m.asked):
+        # Who was blocked may have asked for thaws: whoever goes on freezes anew.
+        m = replace(m, frozen={}, freezes_from=m.visit)
     match state:
         case Fencing(incident=incident, primary=primary) as fencing:
-            job = NodeJob(Job.OWED_UNGUARD, incident.epoch)
-            # Who was blocked may have asked for thaws: whoever goes on freezes anew.
-            stand = incident.epoch == m.epoch and (bool(m.asked) or not isinstance(left, Blocked))
-            frozen = m.frozen if stand else dict[NodeName, Frozen]()
             return replace(
-                m.owing(primary, job),
+                m.owing(primary, NodeJob(Job.OWED_UNGUARD, incident.epoch)),
                 incident=incident,
                 epoch=incident.epoch,
-                frozen=frozen,
-                freezes_from=m.freezes_from if stand else m.visit,
                 targets=closed(m.targets) if fencing.closes_targets else m.targets,
             )
         case Promoting(candidate=candidate, position=position) as asking:

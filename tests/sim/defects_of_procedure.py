@@ -181,8 +181,8 @@ SITUATION = of(
     ),
     (
         "frozen-of-another-incident",
-        "frozen = m.frozen if stand else dict[NodeName, Frozen]()",
-        "frozen = m.frozen",
+        "m = replace(m, frozen={}, freezes_from=m.visit)",
+        "m = replace(m, freezes_from=m.visit)",
         "Positions of an earlier incident are believed.",
     ),
     (

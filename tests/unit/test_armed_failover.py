@@ -26,6 +26,7 @@ from failoverd.core.events import (
     EffectFailed,
     FrozenAt,
     OperatorFailover,
+    OperatorVouches,
     Replied,
     SettingsRead,
     StillAlive,
@@ -38,6 +39,7 @@ from tests.unit.vocabulary import (
     FAILED,
     HERE,
     OWN,
+    PG1,
     PG2,
     WORDS,
     crashed,
@@ -112,6 +114,15 @@ def test_a_freeze_that_was_thawed_before_its_answer_came_is_done_anew():
     frozen = FrozenAt(Frozen(PG2, Lsn(HERE), Timeline(1), OWN), WORDS)
     daemon.happens(Replied(visit, freeze, frozen))
     assert daemon.asked(Freeze) == [freeze]
+
+
+def test_who_was_being_thawed_when_somebody_vouched_is_frozen_anew():
+    daemon = cut().froze({PG2: HERE})
+    daemon.answered(Fence, FAILED)
+    assert [effect.node for effect in daemon.asked(Thaw)] == [PG2]
+    daemon.told(OperatorVouches("me", PG1, "unplugged"))
+    assert isinstance(daemon.state, Electing)
+    assert [effect.node for effect in daemon.asked(Freeze)] == [PG2]
 
 
 def test_what_can_be_no_proof_any_more_is_not_counted_on_again():
