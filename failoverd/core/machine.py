@@ -2,19 +2,15 @@
 
 One function per state; its return type lists the legal successors, so that the type
 checker refuses a transition that is not declared. What is asked of the world in each
-stands in asked.py; `step` joins them.
+stands in asked.py; step.py joins them.
 """
 
 from __future__ import annotations
 
-import types
-import typing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from failoverd.core import salvage
-from failoverd.core.answers import answered
-from failoverd.core.arming import ended_in_vain, weighed
-from failoverd.core.asked import asks
+from failoverd.core.arming import ended_in_vain
 from failoverd.core.decision import (
     LONGEST_RETRY_S,
     RETRY_S,
@@ -24,17 +20,14 @@ from failoverd.core.decision import (
     retry_at,
     terms_of,
     waits_for_a_look,
-    wake_at,
     would_begin,
 )
 from failoverd.core.diagnosis import FINE, ROW_OF, Calls, Diagnosis, calls_for_failover, diagnose
 from failoverd.core.effects import (
     Confirm,
     DisarmDeadMan,
-    Effect,
     Fence,
     Freeze,
-    MeasureDivergence,
     Promote,
     ReadSettings,
     Redirect,
@@ -48,15 +41,12 @@ from failoverd.core.election import elect
 from failoverd.core.events import (
     STALE_EPOCH,
     Confirmed,
-    DaemonStops,
-    DeadManLost,
     EffectFailed,
     Event,
     Fenced,
     NotConfigured,
     Now,
     Observed,
-    Progressed,
     Promoted,
     Redirected,
     Replied,
@@ -69,7 +59,7 @@ from failoverd.core.events import (
 from failoverd.core.handing_over import gave_up, in_vain, not_configured
 from failoverd.core.jobs import start_by_hand
 from failoverd.core.model import Instant
-from failoverd.core.operator import COMMANDED, command, mode_of, refusal
+from failoverd.core.operator import mode_of
 from failoverd.core.policy import Mode, Policy
 from failoverd.core.proof import (
     fence_pending,
@@ -86,9 +76,8 @@ from failoverd.core.proof import (
     valid,
 )
 from failoverd.core.redirection import settled, settling_until
-from failoverd.core.rejoin import brought_back
 from failoverd.core.retry import in_seconds
-from failoverd.core.situation import Machine, carry, frozen_by_others
+from failoverd.core.situation import Machine, frozen_by_others
 from failoverd.core.split_brain import told
 from failoverd.core.states import (
     Blocked,
@@ -108,9 +97,9 @@ from failoverd.core.states import (
     Suspect,
     Watching,
 )
-from failoverd.core.switchover import due, goes_back, noted, planned, preparing
+from failoverd.core.switchover import due, goes_back, preparing
 from failoverd.core.target import owed
-from failoverd.core.upkeep import before_deciding, owed_thaws
+from failoverd.core.upkeep import owed_thaws
 from failoverd.core.wal_answers import NotSalvaged, Salvaged
 from failoverd.core.writers import overtaken, sole_writable, two_writable
 
@@ -118,53 +107,6 @@ TWO_LOOKS_APART_S = 0.2
 """The second of two conclusive looks begins at least this long after the first."""
 REVERTS = 3
 """How often a way back is tried before what is left of it is somebody else's duty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    machine: Machine
-    effects: tuple[Effect, ...]
-    wake_at: Instant | None
-
-
-def step(machine: Machine, event: Event, now: Now, policy: Policy) -> Step:
-    """Fold one event into the machine; say what to ask of the world, and when to wake."""
-    m = before_deciding(machine.observing(event, policy), event, now, policy)
-    if isinstance(event, (Observed, Woke, Replied)):
-        m = planned(brought_back(m, event, now, policy), event, now, policy)
-    match event:
-        case Observed() | Woke():
-            m = carry(m, successor(m, event, now, policy), event, now)
-        case Replied(effect=MeasureDivergence()):
-            pass
-        case Replied(visit=visit) if visit == m.visit or of_this_incident(event, m):
-            m = answered(m, event, now)
-            m = carry(m, successor(m, event, now, policy), event, now)
-        case Progressed(visit=visit) if visit == m.visit and isinstance(m.state, Salvaging):
-            come = replace(m.state, done_bytes=event.done_bytes, of_bytes=event.of_bytes)
-            m = carry(m, come, event, now)
-        case Replied() | Progressed() | DeadManLost() | DaemonStops():
-            pass
-        case _:
-            if refusal(m, event, policy) is None:
-                m = carry(m, command(m, event, now, policy), event, now)
-                m = planned(brought_back(m, event, now, policy), event, now, policy)
-    m = noted(machine, m, now)
-    m = weighed(m, event, now, policy)
-    return Step(m, asks(m, policy), wake_at(m, now))
-
-
-def of_this_incident(reply: Replied, m: Machine) -> bool:
-    """Standbys are frozen beside the fence: their answers outlive the visit that asked.
-
-    But for those that come late, by their host or by our journal, and were thawed meanwhile.
-    """
-    match reply.effect:
-        case ReadSettings(epoch=epoch) | Freeze(epoch=epoch):
-            stands = epoch == m.epoch and reply.visit >= m.freezes_from
-            return stands and isinstance(m.state, (Fencing, Electing))
-        case _:
-            return False
 
 
 def successor(m: Machine, e: Observed | Woke | Replied, now: Now, p: Policy) -> State:
@@ -532,20 +474,3 @@ def block(reason: BlockReason, why: str, now: Now) -> Blocked:
 def split(m: Machine, now: Now) -> Blocked:
     why, advice = told(m)
     return replace(block(BlockReason.SPLIT_BRAIN, why, now), advice=advice)
-
-
-def transitions() -> frozenset[tuple[type[State], type[State]]]:
-    """Every declared transition, read from the annotations of the state functions."""
-    functions = (
-        starting, watching, suspect, fencing, electing, salvaging, promoting,
-        confirming, settling, reverting, paused, blocked,
-    )  # fmt: skip
-    pairs: set[tuple[type[State], type[State]]] = set()
-    for function in functions:
-        hints = typing.get_type_hints(function)
-        source, returned = hints["s"], hints["return"]
-        targets = (
-            typing.get_args(returned) if isinstance(returned, types.UnionType) else (returned,)
-        )
-        pairs |= {(source, target) for target in targets if target is not source}
-    return frozenset(pairs | COMMANDED)

@@ -25,13 +25,13 @@ from failoverd.core.effects import (
 )
 from failoverd.core.events import Event, Now, Observed, Replied, Woke
 from failoverd.core.incident import Entry, describe
-from failoverd.core.machine import step
 from failoverd.core.model import Epoch, Instant
 from failoverd.core.numbering import number_of
 from failoverd.core.operator import in_procedure, settles
 from failoverd.core.policy import Policy
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked
+from failoverd.core.step import step
 from failoverd.record.record import Basis, Record
 
 JOURNAL_RETRY_S = 1.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from failoverd.core.events import Trigger
-from failoverd.core.machine import transitions
 from failoverd.core.operator import COMMANDED
 from failoverd.core.states import State, name_of
+from failoverd.core.transitions import transitions
 
 
 def declared() -> Iterator[tuple[str, str, str]]:

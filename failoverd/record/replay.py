@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields, replace
 
 from failoverd.core.explanation import Explanation, explain
 from failoverd.core.incident import describe
-from failoverd.core.machine import step
 from failoverd.core.model import ClusterView
 from failoverd.core.situation import Machine
+from failoverd.core.step import step
 from failoverd.record.record import Record
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from failoverd.core.effects import Effect, Equip, Fence, MeasureDivergence, ReadSettings, Unfence
 from failoverd.core.events import Event, Now, Observed, Replied, Woke
-from failoverd.core.machine import step
 from failoverd.core.model import ClusterView, Instant, Look, NodeName, Outcome, WallTime
 from failoverd.core.policy import Policy, TargetName
 from failoverd.core.situation import Machine
 from failoverd.core.states import Blocked, Watching
+from failoverd.core.step import step
 from failoverd.core.target import TargetReport
 from failoverd.daemon.course import line_of
 from tests.explore.acts import performed

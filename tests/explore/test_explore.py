@@ -8,9 +8,9 @@ import typing
 import pytest
 
 from failoverd.core.effects import Effect
-from failoverd.core.machine import transitions
 from failoverd.core.policy import Mode
 from failoverd.core.states import Blocked, BlockReason, Paused, State, Watching, name_of
+from failoverd.core.transitions import transitions
 from tests.explore.acts import AT_A_TIME, BESIDE_HOSTS, BY_THEMSELVES, NOT_OF_THIS_WORLD, ON_HOSTS
 from tests.explore.explorer import Findings, explore
 from tests.explore.rules import healed, in_order, invariants, settles

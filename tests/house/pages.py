@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from failoverd.config.page import page as configuration
 from failoverd.core import machine
 from failoverd.core.diagnosis import ROWS
-from failoverd.core.machine import COMMANDED, transitions
 from failoverd.core.objectives import MEANING
+from failoverd.core.operator import COMMANDED
 from failoverd.core.readiness import ROWS as CHECKS
 from failoverd.core.states import StateName, name_of
+from failoverd.core.transitions import transitions
 from failoverd.observability.metrics import Metrics
 from tests.house.manual import completion, manual
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 from tests.sim.defect import of
 
-MACHINE = of(
-    "core/machine.py",
+STEP = of(
+    "core/step.py",
     (
         "late-replies",
         "if visit == m.visit or of_this_incident(event, m):",
         "if True or visit:",
         "An answer to an earlier visit is believed.",
     ),
+)
+MACHINE = of(
+    "core/machine.py",
     (
         "observe-acts",
         "(*(disarming(m) if observing else effects(m)), *measures(m))",

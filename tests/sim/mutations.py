@@ -9,11 +9,11 @@ from __future__ import annotations
 from tests.sim.defect import Mutation
 from tests.sim.defects_elsewhere import OTHERS
 from tests.sim.defects_of_choices import DECISION, ELECTION, PROOF
-from tests.sim.defects_of_procedure import MACHINE, SITUATION
+from tests.sim.defects_of_procedure import MACHINE, SITUATION, STEP
 from tests.sim.defects_of_sight import DIAGNOSIS, EVIDENCE, MEMORY
 from tests.sim.defects_of_ways import DEAD_MEN, LEASES, WAYS
 
 MUTATIONS: tuple[Mutation, ...] = (
-    *DECISION, *PROOF, *ELECTION, *MEMORY, *DIAGNOSIS, *EVIDENCE, *MACHINE, *SITUATION, *OTHERS,
-    *DEAD_MEN, *WAYS, *LEASES,
+    *DECISION, *PROOF, *ELECTION, *MEMORY, *DIAGNOSIS, *EVIDENCE, *STEP, *MACHINE, *SITUATION,
+    *OTHERS, *DEAD_MEN, *WAYS, *LEASES,
 )  # fmt: skip

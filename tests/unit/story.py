@@ -51,7 +51,6 @@ from failoverd.core.events import (
     Unguarded,
 )
 from failoverd.core.incident import Entry, describe
-from failoverd.core.machine import step
 from failoverd.core.model import (
     ClusterView,
     CommandRun,
@@ -82,6 +81,7 @@ from failoverd.core.policy import NodePolicy, Policy
 from failoverd.core.replication import Receiver
 from failoverd.core.schedule import Checkpointed, Rejoined
 from failoverd.core.situation import Machine
+from failoverd.core.step import step
 from failoverd.core.wal_answers import Salvaged
 
 PG1, PG2 = NodeName("pg1"), NodeName("pg2")

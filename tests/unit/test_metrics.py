@@ -19,10 +19,10 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from failoverd.core.events import OperatorPause, StillAlive
-from failoverd.core.machine import transitions
 from failoverd.core.model import NodeName, Outcome
 from failoverd.core.policy import NodePolicy, TargetName, TargetPolicy
 from failoverd.core.states import name_of
+from failoverd.core.transitions import transitions
 from failoverd.observability.families import Counter, Histogram
 from failoverd.observability.metrics import Metrics
 from failoverd.observability.series import BUCKETS

@@ -25,7 +25,6 @@ from failoverd.core.events import (
     StillAlive,
     Woke,
 )
-from failoverd.core.machine import Step, step
 from failoverd.core.model import (
     ClusterView,
     ControlState,
@@ -54,6 +53,7 @@ from failoverd.core.replication import Receiver, Sender
 from failoverd.core.restart import restored
 from failoverd.core.situation import Machine
 from failoverd.core.states import State
+from failoverd.core.step import Step, step
 
 PG1, PG2, PG3 = (NodeName(name) for name in ("pg1", "pg2", "pg3"))
 HOSTS = {PG1: "192.0.2.11", PG2: "192.0.2.12", PG3: "192.0.2.13"}
