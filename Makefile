@@ -53,7 +53,7 @@ lint: .venv/ready ## format, lint, import rules, shell
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	@if command -v shellcheck >/dev/null; then shellcheck -s sh failoverd/host_program/*.sh tests/lab/other-pythons; \
+	@if command -v shellcheck >/dev/null; then shellcheck -s sh failoverd/host_program/*.sh tests/lab/other-pythons tests/lab/other-etcd; \
 	  elif [ -n "$$CI" ]; then echo "shellcheck is missing" >&2; exit 1; fi
 
 types: .venv/ready ## mypy strict, and pyright strict on the core
@@ -93,9 +93,10 @@ lab-long: .venv/ready ## what `make lab` leaves out for its length (root)
 	$(BIN)/pytest -m campaign tests --ignore=tests/lab/detection
 	$(BIN)/pytest -n 0 -m lab tests/lab/page_in_a_browser.py
 
-versions: .venv/ready ## a failover from end to end on each major of PostgreSQL, each fetched once, and by each Python (root)
+versions: .venv/ready ## a failover from end to end on each major of PostgreSQL, each fetched once, by each Python, by a later etcd (root)
 	$(BIN)/pytest -m lab tests/lab/test_majors.py
 	tests/lab/other-pythons $(PYTHONS)
+	tests/lab/other-etcd
 
 detection: .venv/ready ## try every condition on real servers, and write docs/detection.md (root)
 	$(BIN)/pytest -m lab tests/lab/detection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -30,7 +31,11 @@ class Member(Host):
         self.data.chmod(0o700)
         self._log = directory / "etcd.log"
         self._member: subprocess.Popen[bytes] | None = None
-        super().__init__(name, address, directory, writable={DATA: self.data})
+        found = shutil.which("etcd")
+        assert found is not None, "etcd is missing: tests/lab/install-packages"
+        self._program = Path(found)
+        ours = [] if self._program.is_relative_to("/usr") else [self._program.parent]
+        super().__init__(name, address, directory, read_only=ours, writable={DATA: self.data})
         os.chown(self.data, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
 
     @property
@@ -42,7 +47,7 @@ class Member(Host):
         peers = ",".join(f"{one.name}=http://{one.address}:{PEER_PORT}" for one in members)
         peer = f"http://{self.address}:{PEER_PORT}"
         words = [
-            "etcd", "--name", self.name, "--data-dir", DATA,
+            str(self._program), "--name", self.name, "--data-dir", DATA,
             "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
             "--initial-cluster", peers, "--initial-cluster-token", "lab",
