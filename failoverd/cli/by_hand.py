@@ -7,7 +7,7 @@ import sys
 import click
 
 from failoverd.cli.context import EXIT_REFUSED, Context, confirm, fail
-from failoverd.cli.following import SERVES, Status, as_it_is, follow
+from failoverd.cli.following import as_it_is, follow, taken_back
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -54,13 +54,11 @@ def unfence(obj: Context, node: str, *, timeout: float, yes: bool) -> None:
     confirm(f"About to start {node} of {cluster} again as the primary.", yes=yes)
     obj.act("unfence", {"node": node})
 
-    def over(now: Status) -> bool:
-        looked_at = now["state"] != "watching" or now["diagnosis"] in SERVES
-        return now["state"] != "reverting" and looked_at
-
-    after = follow(obj, cluster, timeout, over)
-    if after["state"] != "watching":
+    after = follow(obj, cluster, timeout, taken_back)
+    if after["state"] == "blocked":
         fail(as_it_is(node, after), EXIT_REFUSED)
+    if after["primary"] != node:
+        fail(f"{after['primary']} is the primary, and not {node}", EXIT_REFUSED)
     click.echo(f"{node} is the primary again")
 
 

@@ -26,6 +26,11 @@ def as_it_is(primary: str, now: Status) -> str:
     return f"nobody has replaced {primary}, which is {now['diagnosis']}: {advice}"
 
 
+def taken_back(now: Status) -> bool:
+    """Nothing goes forward, or a primary serves: one that was just started may not yet."""
+    return now["state"] == "blocked" or (now["state"] == "watching" and now["diagnosis"] in SERVES)
+
+
 def follow(obj: Context, cluster: str, timeout_s: float, over: Callable[[Status], bool]) -> Status:
     """Print what changes until it is over, and return the status then. Ends with 4 if it is not."""
     deadline = time.monotonic() + timeout_s  # noqa: TID251 - a person waits at this end

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from failoverd.cli.following import SERVES, as_it_is
+import pytest
+
+from failoverd.cli.following import SERVES, as_it_is, taken_back
 from failoverd.core.diagnosis import FINE
 
 
@@ -14,3 +16,19 @@ def test_only_a_primary_that_serves_is_said_to_be_as_before():
     assert as_it_is("pg1", blocked) == said
     suspect = {"diagnosis": "crashed", "blocked": None}
     assert as_it_is("pg1", suspect).endswith("failoverd status says what is tried")
+
+
+@pytest.mark.parametrize(
+    ("state", "diagnosis", "over"),
+    [
+        ("reverting", "healthy", False),
+        ("watching", "recovering", False),
+        ("suspect", "recovering", False),
+        ("watching", "sync_blocked", True),
+        ("blocked", "crashed", True),
+    ],
+)
+def test_a_way_back_is_followed_until_somebody_serves_or_nothing_goes_forward(
+    state, diagnosis, over
+):
+    assert taken_back({"state": state, "diagnosis": diagnosis}) is over
