@@ -93,7 +93,7 @@ def test_readiness_and_the_worst_outage_are_in_status_and_metrics(running):
     )
 
 
-def test_pause_and_resume(running):
+def test_a_pause_lasts_until_it_is_resumed_and_both_are_events(running):
     assert running.failoverd("pause").returncode == 0
     assert running.daemon.status()["state"] == "paused"
     again = running.failoverd("pause")
@@ -280,7 +280,7 @@ def test_the_grants_are_least_privilege_for_each_version(major):
     assert ("pg_use_reserved_connections" in done.stdout) == (major >= 16)
 
 
-def test_the_schema_is_json():
+def test_the_schema_that_is_printed_is_json():
     done = subprocess.run(
         [sys.executable, "-m", "failoverd", "schema"], capture_output=True, text=True, check=True
     )

@@ -150,18 +150,23 @@ async def test_the_one_setting_of_managed_mode_may_be_set_where_a_version_can_gr
     await session.close()
 
 
-async def test_what_is_not_needed_is_refused(ground, room, running):
-    primary = running(servers.start_primary(ground, room))
-    postgres.sql(primary, grants(ground.binaries.major, ROLE))
+async def refused_each(primary, statements):
+    """And the session of a superuser, which one of them would end, is left alone."""
     postgres.sql(primary, "create table secret (); revoke create on schema public from public;")
     other = await session_of(primary, postgres.SUPERUSER)
     session = await session_of(primary)
-    for statement in NOT_NEEDED:
+    for statement in statements:
         answer = await session.run(statement, timeout_s=PATIENCE_S)
         assert "42501" in answer.look.detail, (statement, answer.look)
     assert (await other.run("select", timeout_s=PATIENCE_S)).ok
     await session.close()
     await other.close()
+
+
+async def test_what_is_not_needed_is_refused(ground, room, running):
+    primary = running(servers.start_primary(ground, room))
+    postgres.sql(primary, grants(ground.binaries.major, ROLE))
+    await refused_each(primary, NOT_NEEDED)
 
 
 NOT_FOR_REPLICATION = (
@@ -182,15 +187,7 @@ async def test_the_role_that_nodes_replicate_by_may_do_that_and_nothing_more(
     """That it is enough is tried by every test that brings an old primary back."""
     primary = running(servers.start_primary(grounds(binaries), room))
     postgres.sql(primary, replication_grants(ROLE))
-    postgres.sql(primary, "create table secret (); revoke create on schema public from public;")
-    other = await session_of(primary, postgres.SUPERUSER)
-    session = await session_of(primary)
-    for statement in NOT_FOR_REPLICATION:
-        answer = await session.run(statement, timeout_s=PATIENCE_S)
-        assert "42501" in answer.look.detail, (statement, answer.look)
-    assert (await other.run("select", timeout_s=PATIENCE_S)).ok
-    await session.close()
-    await other.close()
+    await refused_each(primary, NOT_FOR_REPLICATION)
 
 
 def test_both_roles_are_printed_where_both_are_asked_for_and_are_taken_together(

@@ -172,7 +172,7 @@ async def test_segments_that_were_never_written_do_not_hide_its_size(crashed):
     assert await end_of(server, start) == end
 
 
-async def test_it_writes_nothing(crashed):
+async def test_who_reads_where_wal_ends_writes_nothing(crashed):
     server, start, _ = crashed
 
     def everything():

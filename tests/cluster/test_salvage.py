@@ -153,7 +153,7 @@ async def test_segments_of_another_size(ground, room, running, megabytes):
 
 
 @pytest.mark.campaign
-async def test_compressed_wal(ground, room, running):
+async def test_compressed_wal_is_carried_as_well(ground, room, running):
     s = scene(ground, room, running, wal_compression="on")
     await carried(s, 5)
 

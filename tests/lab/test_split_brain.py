@@ -15,6 +15,18 @@ PATIENT = {"failures": 1000}
 """Who is cut off is not fenced before somebody has promoted another."""
 
 
+def looked_at(lab, w, *, times):
+    """pg1 is looked at so many times more."""
+
+    def looks():
+        return lab.monitor.metric(
+            "failoverd_probe_duration_seconds_count", node="pg1", kind="fresh"
+        )
+
+    seen = looks()
+    w.wait(lambda: looks() >= seen + times, 20, f"it was looked at {times} times more")
+
+
 def parted(lab, **sections):
     """pg1 is cut off and goes on; pg2 was promoted by hand beside it and is followed."""
     w = watched(lab, synchronous=False, rate=50, detection=PATIENT, **sections)
@@ -82,15 +94,7 @@ def test_an_isolated_primary_that_comes_back_is_alerted_and_its_own_commits_are_
     shown = w.pg1.run(["sh", "-c", command], user="postgres", check=False).stdout
     assert shown.count("desc: COMMIT ") == len(only_there)
     # Alert is what was asked for: nobody is touched, for as many polls as there may be.
-    seen = lab.monitor.metric("failoverd_probe_duration_seconds_count", node="pg1", kind="fresh")
-    w.wait(
-        lambda: (
-            lab.monitor.metric("failoverd_probe_duration_seconds_count", node="pg1", kind="fresh")
-            >= seen + 4
-        ),
-        20,
-        "it was looked at four times more",
-    )
+    looked_at(lab, w, times=4)
     assert w.pg1.postmaster is not None
     assert not w.pg1.in_recovery
     lab.monitor.failoverd("fence", "pg1", "--yes")
@@ -135,15 +139,7 @@ def test_with_fence_of_two_that_the_journal_does_not_know_neither_is_touched(lab
     status = lab.monitor.wait_for_state("blocked", 10)
     assert status["blocked"]["reason"] == "split_brain"
     w.wait(lambda: w.status()["nodes"]["pg1"]["divergence"], 20, "it is counted")
-    seen = lab.monitor.metric("failoverd_probe_duration_seconds_count", node="pg1", kind="fresh")
-    w.wait(
-        lambda: (
-            lab.monitor.metric("failoverd_probe_duration_seconds_count", node="pg1", kind="fresh")
-            >= seen + 5
-        ),
-        20,
-        "it was looked at five times more",
-    )
+    looked_at(lab, w, times=5)
     for host in (w.pg1, w.pg2):
         assert host.postmaster is not None
         assert not host.in_recovery

@@ -30,7 +30,7 @@ MACHINE = of(
     ),
     (
         "one-look",
-        "return m.primary_report.began_at - s.looked_at >= TWO_LOOKS_APART_S",
+        "return m.primary_report.began_at - looked_at >= TWO_LOOKS_APART_S",
         "return True",
         "One look is conclusive.",
     ),
@@ -166,8 +166,8 @@ SITUATION = of(
     ),
     (
         "guard-not-owed",
-        "            job = NodeJob(Job.OWED_UNGUARD, incident.epoch)\n",
-        "            job = NodeJob(Job.OWED_THAW, incident.epoch)\n",
+        "m.owing(primary, NodeJob(Job.OWED_UNGUARD, incident.epoch)),",
+        "m.owing(primary, NodeJob(Job.OWED_THAW, incident.epoch)),",
         "The guard that a fence lays is not owed.",
     ),
     (

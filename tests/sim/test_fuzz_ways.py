@@ -24,7 +24,8 @@ from failoverd.transport.dns import DnsZone
 from failoverd.transport.haproxy import RuntimeApi
 from failoverd.transport.postgres import SqlAddress
 from tests.sim.test_fuzz_answers import LOGGED_IN, ODD, OddHost, OddServer, message
-from tests.unit.test_ways import COLUMNS, HOSTS, PG1, PG2, WAY, world
+from tests.unit.vocabulary import PG1, PG2
+from tests.unit.ways import COLUMNS, HOSTS, WAY, world
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"  # asyncpg's, of connections half made

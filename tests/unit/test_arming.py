@@ -46,7 +46,7 @@ from tests.unit.vocabulary import (
 )
 
 
-def test_off_by_default():
+def test_no_dead_man_is_armed_by_default():
     daemon = watching()
     assert daemon.asked(ArmDeadMan) == []
     assert daemon.machine.dead_man is None

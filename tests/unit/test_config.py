@@ -76,7 +76,8 @@ def test_the_example_is_taken_where_its_files_are_there(tmp_path):
     for name in ("password", "id_ed25519", "known_hosts"):
         (tmp_path / name).write_text("something")
         (tmp_path / name).chmod(0o600)
-    load(write(tmp_path, text.replace("/etc/failoverd", str(tmp_path))))
+    taken = load(write(tmp_path, text.replace("/etc/failoverd", str(tmp_path))))
+    assert set(taken.clusters) == {"main"}
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,7 @@ def with_files(tmp_path):
 def test_a_configuration_whose_files_are_there_and_private_is_taken(tmp_path):
     file = with_files(tmp_path)
     (tmp_path / "known").chmod(0o644)
-    load(file)
+    assert set(load(file).clusters) == {"main"}
 
 
 @pytest.mark.parametrize("name", ["key", "password"])
@@ -374,6 +374,7 @@ def configuration_or_mistakes(text):
             assert all(str(message).startswith(str(file)) for message in errors.messages)
 
 
+@settings(deadline=None)  # how long it takes says how busy the machine is
 @given(st.text())
 def test_whatever_is_in_the_file_is_a_configuration_or_told_mistakes(text):
     configuration_or_mistakes(text)

@@ -215,7 +215,8 @@ async def test_one_that_does_not_answer_keeps_nobody_from_hearing(tmp_path, quic
         ]
         async with telling(told, tmp_path) as running:
             running.note(SAID)
-            await next_of(got)
+            _, _, body = await next_of(got)
+    assert json.loads(body)["sentence"] == "why"
 
 
 def test_a_queue_does_not_grow_for_ever_and_is_for_its_owner_alone(tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from failoverd.transport.host import HostAnswer
 from failoverd.transport.postgres import SqlAddress
 from failoverd.transport.ssh_lines import SshLines
 from tests.unit.vocabulary import PG1
+from tests.waiting import until
 
 ADDRESS = SqlAddress("127.0.0.1", 1, "failoverd", "postgres", lambda: None, "disable")
 POLICY = Policy(nodes={PG1: NodePolicy("127.0.0.1", 1)}, interval_s=0.1)
@@ -72,11 +73,9 @@ async def test_an_act_on_a_host_that_hangs_keeps_nobody_from_watching_on(tmp_pat
     one = Supervisor("main", POLICY, nodes, owing(), journal, Nobody(), shared)
     running = asyncio.create_task(one.run())
     async with asyncio.timeout(25):
-        while not (before.acts and before.looks):  # noqa: ASYNC110 - of what a task beside this does
-            await asyncio.sleep(0.02)
+        await until(lambda: before.acts and before.looks, "the first one is acted on and looked at")
         one.reload(Reload(POLICY, {PG1: Node(PG1, after, ADDRESS, {})}, {}))
-        while not (after.looks and after.acts):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.02)
+        await until(lambda: after.looks and after.acts, "so is the second one")
         one.request_stop()
         await running
     assert before.acts == 1

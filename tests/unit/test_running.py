@@ -15,6 +15,7 @@ from failoverd.daemon.agent_check import Port
 from failoverd.daemon.changes import why_not_removed
 from failoverd.daemon.running import ALL_WITHIN_S, APART_S, ARRIVING, Running, starts
 from failoverd.demo.postgres import free_ports
+from tests.unit.agent import word
 
 PG1 = NodeName("pg1")
 
@@ -128,24 +129,13 @@ async def test_agent_checks_move_to_other_ports_and_back():
     (number,) = free_ports(1)
     answers = {Port("127.0.0.1", number, PG1): lambda: Machine(Watching(), memory=Memory(PG1))}
 
-    async def word():
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", number)
-            except OSError:
-                await asyncio.sleep(0.01)
-                continue
-            said = await reader.read()
-            writer.close()
-            return said
-
     watched = Watched()
     async with running([]) as clusters:
         clusters.begin("main", watched, Survey(), answers, 0.0)
-        assert await word() == b"up\n"
+        assert await word(number) == b"up\n"
         began = asyncio.get_running_loop().time()
         await clusters.answer("main", answers)
-        assert await word() == b"up\n"
+        assert await word(number) == b"up\n"
         assert asyncio.get_running_loop().time() - began < 4, "the port was not taken"
         watched.stop.set()
         await clusters.until_all_are_over()

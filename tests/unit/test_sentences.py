@@ -76,7 +76,7 @@ CONFIRMED = Confirmed(Timeline(2), Lsn(5), True, (), "", DONE)
         (OperatorAcknowledges("alice"), "alice acknowledged: the cooldown"),
     ],
 )
-def test_what_was_heard(event, sentence):
+def test_what_was_heard_is_said_as_a_sentence(event, sentence):
     assert heard(event).startswith(sentence)
 
 

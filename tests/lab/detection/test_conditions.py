@@ -34,7 +34,7 @@ def cases() -> Iterator[object]:
 
 
 @pytest.mark.parametrize("condition", tuple(cases()))
-def test_what_comes_of(pairs, condition):
+def test_a_condition_comes_to_what_the_table_says(pairs, condition):
     try:
         w = pairs.of(condition)
         try_condition(w, condition)
