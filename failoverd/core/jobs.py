@@ -44,6 +44,11 @@ TO_FOLLOW = frozenset({Job.DETACHED, Job.REPOINTING, Job.DIVERGED})
 
 @dataclass(frozen=True, slots=True)
 class NodeJob:
+    """One shape for every duty: all are retried, told, shown and journaled alike.
+
+    What one duty alone makes use of stands at its default in the others.
+    """
+
     job: Job
     epoch: Epoch
     attempt: int = 0

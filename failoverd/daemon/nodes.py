@@ -12,6 +12,7 @@ from failoverd.config.models import Agent, Cluster, Configuration, DeadMan, Limi
 from failoverd.config.models import Replication as ReplicationSection
 from failoverd.config.nodes import NodeSettings, node_settings
 from failoverd.config.secrets import password, reveal
+from failoverd.config.section import Ssh
 from failoverd.core.model import NodeName
 from failoverd.core.policy import Mode
 from failoverd.core.survey import Login
@@ -159,19 +160,18 @@ def _host(settings: NodeSettings, lines: SshLines | None) -> Host:
     become = () if _is_root(settings) else settings.postgres.become
     if settings.transport == "local":
         return LocalHost(name, monotonic, become)
+    return SshHost(name, ssh_address(settings.host, ssh, become), monotonic, lines)
+
+
+def ssh_address(host: str, ssh: Ssh, become: tuple[str, ...] = ()) -> SshAddress:
     if ssh.key_file is None or ssh.known_hosts is None:
         raise ValueError("transport ssh without key_file and known_hosts")
-    return SshHost(
-        name,
-        SshAddress(
-            host=settings.host,
-            port=ssh.port,
-            user=ssh.user,
-            key_file=ssh.key_file,
-            known_hosts=ssh.known_hosts,
-            connect_timeout_s=ssh.connect_timeout,
-            become=become,
-        ),
-        monotonic,
-        lines,
+    return SshAddress(
+        host=host,
+        port=ssh.port,
+        user=ssh.user,
+        key_file=ssh.key_file,
+        known_hosts=ssh.known_hosts,
+        connect_timeout_s=ssh.connect_timeout,
+        become=become,
     )

@@ -14,6 +14,7 @@ from failoverd.core.model import Instant, NodeName
 from failoverd.core.policy import TargetName
 from failoverd.core.target import TargetReport
 from failoverd.daemon import clock
+from failoverd.daemon.nodes import ssh_address
 from failoverd.effect.redirect.target import look_at
 from failoverd.effect.way import DnsName, Haproxy, OwnWay, PgBouncer, VirtualIp, Way
 from failoverd.effect.world import World
@@ -22,7 +23,7 @@ from failoverd.transport.haproxy import RuntimeApi
 from failoverd.transport.host import Host
 from failoverd.transport.local import LocalHost
 from failoverd.transport.postgres import SqlAddress
-from failoverd.transport.ssh import SshAddress, SshHost
+from failoverd.transport.ssh import SshHost
 
 LOOK_EVERY_S = 30.0
 
@@ -83,20 +84,7 @@ def _host(name: str, one: section.PgBouncer, cluster: Cluster) -> Host:
     if one.transport == "local":
         return LocalHost(called, clock.monotonic)
     ssh = merged(cluster.ssh, one.ssh)
-    if ssh.key_file is None or ssh.known_hosts is None:
-        raise ValueError("transport ssh without key_file and known_hosts")
-    return SshHost(
-        called,
-        SshAddress(
-            host=one.host,
-            port=ssh.port,
-            user=ssh.user,
-            key_file=ssh.key_file,
-            known_hosts=ssh.known_hosts,
-            connect_timeout_s=ssh.connect_timeout,
-        ),
-        clock.monotonic,
-    )
+    return SshHost(called, ssh_address(one.host, ssh), clock.monotonic)
 
 
 def _virtual_ip(one: section.VirtualIp, cluster: Cluster) -> VirtualIp:
