@@ -57,6 +57,17 @@ def test_what_refers_to_itself_is_found_as_it_grows():
 
 
 @pytest.mark.usefixtures("as_before")
+def test_what_one_cluster_leaves_behind_is_found_before_it_is_a_megabyte():
+    leave_alone_what_stays()
+    leave_alone_what_came(1)
+    before = gc.get_stats()[0]["collected"]
+    for _ in range(3_000):
+        one = []
+        one.append(one)
+    assert gc.get_stats()[0]["collected"] > before
+
+
+@pytest.mark.usefixtures("as_before")
 def test_what_came_is_not_looked_through():
     leave_alone_what_stays()
     came = [[] for _ in range(5_000)]
