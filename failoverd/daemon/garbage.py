@@ -9,9 +9,9 @@ from __future__ import annotations
 import gc
 
 BETWEEN = 2_000
-"""Objects more between two looks for garbage: those are asyncio's transports, which refer to
-themselves. One cluster closes two connections a second; of 10,000 objects a daemon had 2.5 MB, after
-seven minutes. Source: Python documentation, gc.set_threshold."""
+"""Objects more between two looks for garbage: mostly asyncio's transports, which refer to
+themselves. One cluster closes two connections a second: 10,000 objects are 2.5 MB, after seven
+minutes. Source: Python documentation, gc.set_threshold."""
 OF_EACH = 200
 """As many of each cluster come and go without being garbage, when many rounds are in flight."""
 

@@ -1,7 +1,7 @@
 """aiohttp, without what it takes at its import for clients of another kind.
 
-It reads every authority that the system believes before anybody has asked for TLS: 2 MB, and a
-tenth of a second of each start. Here whoever asks over TLS brings a context of its own (`webhook`,
+It reads every authority that the system believes before anybody has asked for TLS: 2 MB, and
+40 ms of each start. Here whoever asks over TLS brings a context of its own (`webhook`,
 `etcd`), so that nothing is verified by aiohttp's; one without authorities would believe nobody.
 And frozenlist alone needs the library of C++, another megabyte, for lists read once a request.
 
