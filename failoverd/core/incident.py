@@ -55,6 +55,7 @@ from failoverd.core.states import (
 from failoverd.core.vantage import seen
 from failoverd.core.waited_for import SyncChange
 from failoverd.core.wal_answers import LossMeasured, Salvaged
+from failoverd.core.wal_rate import octave
 
 
 class EntryKind(enum.StrEnum):
@@ -249,7 +250,9 @@ def _kind(before: Machine, event: Event, after: Machine) -> EntryKind:
 
 _OF_NOW = ("view", "memory", "entered_at", "targets_seen", "dead_man_unlike_since")
 _CARRIED = operator.attrgetter(*(f.name for f in fields(Machine) if f.name not in _OF_NOW))
-_REMEMBERED = tuple(f.name for f in fields(Memory) if f.name not in OF_ONE_PROCESS)
+_REMEMBERED = tuple(
+    f.name for f in fields(Memory) if f.name not in (*OF_ONE_PROCESS, "peak_wal_rate")
+)
 _OF_MEMORY = operator.attrgetter(*_REMEMBERED)
 
 
@@ -257,12 +260,15 @@ def durable_change(before: Machine, after: Machine) -> bool:
     """Whether a restart from what was journaled last would lose something."""
     if _CARRIED(before) != _CARRIED(after):
         return True
+    if octave(before.memory.peak_wal_rate) != octave(after.memory.peak_wal_rate):
+        return True
     return bool(_OF_MEMORY(before.memory) != _OF_MEMORY(after.memory))
 
 
 def _changed(before: Memory, after: Memory) -> list[str]:
     """The fields that a restart remembers and that are not what they were."""
-    return [name for name in _REMEMBERED if getattr(before, name) != getattr(after, name)]
+    names = (*_REMEMBERED, "peak_wal_rate")
+    return [name for name in names if getattr(before, name) != getattr(after, name)]
 
 
 def trigger_of(before: Machine, event: Event, after: Machine) -> Trigger:

@@ -24,6 +24,7 @@ from failoverd.core.states import (
     State,
     Suspect,
 )
+from failoverd.core.wal_rate import at_most
 
 
 def restored(m: Machine, now: Instant, ago_s: float | None = 0.0) -> Machine:
@@ -46,6 +47,7 @@ def restored(m: Machine, now: Instant, ago_s: float | None = 0.0) -> Machine:
         forgetful(m.memory),
         primary_lsn=m.memory.primary_lsn,
         primary_lsn_at=_unseen_since(m, now, ago_s),
+        peak_wal_rate=at_most(m.memory.peak_wal_rate),
     )
     kept = replace(
         unsure(m),

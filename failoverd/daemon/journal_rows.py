@@ -9,6 +9,7 @@ from typing import Any
 
 from failoverd.core.incident import Entry, EntryKind
 from failoverd.core.model import ClusterView
+from failoverd.core.states import StateName
 from failoverd.daemon.journal_file import transaction
 from failoverd.daemon.kept_bases import EncodedBasis, encoded_basis, insert_basis
 from failoverd.record.codec import VERSION, RecordError, dumps
@@ -37,7 +38,7 @@ def encoded(record: Record) -> Encoded:
     A decision whose basis cannot be kept stands as it is.
     """
     basis = None
-    if record.basis is not None and _kept_whole(record):
+    if record.basis is not None and _explained(record):
         try:
             basis = encoded_basis(record.basis)
         except RecordError:
@@ -88,6 +89,13 @@ def row_of(record: Record, *, whole: bool = True) -> tuple[Any, ...]:
         dumps(bare),
         view,
     )
+
+
+def _explained(record: Record) -> bool:
+    """Of incidents, and of what might have become one."""
+    entry = record.entry
+    doubtful = StateName.SUSPECT in (entry.from_state, entry.to_state)
+    return record.epoch > 0 or doubtful or entry.outcome is not None
 
 
 def _kept_whole(record: Record) -> bool:

@@ -80,7 +80,7 @@ OTHERS = [
     ),
     *of(
         "core/incident.py",
-        ("not-journaled", "    if _CARRIED(before) != _CARRIED(after):\n        return True\n    return", "    return",
+        ("not-journaled", "    if _CARRIED(before) != _CARRIED(after):\n        return True\n    if", "    if",
          "What changes beside a transition is not journaled."),
     ),
     *of(
