@@ -14,13 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HELD = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+WHILE_IMPORTING = 5_000
+"""Objects more between two looks for garbage: never would leave 0.9 MB of it, and oftener finds no
+more."""
 
 
 def main() -> None:
     words = sys.argv[1:]
     if "run" in words:
         signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
-        gc.disable()  # what is imported is no garbage; the daemon enables it again
+        gc.set_threshold(WHILE_IMPORTING)
         # structlog draws tracebacks with it where it finds it: 3 MB, and the daemon draws nothing.
         sys.modules["rich"] = None  # type: ignore[assignment]
     path = _of_a_plain_run(words)

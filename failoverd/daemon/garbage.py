@@ -20,7 +20,6 @@ def leave_alone_what_stays() -> None:
     """Before anything is watched: all of it is looked through once, and never again."""
     gc.collect()
     leave_alone_what_came(0)
-    gc.enable()
 
 
 def leave_alone_what_came(clusters: int) -> None:
