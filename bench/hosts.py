@@ -2,9 +2,10 @@
 
 Thousands of real looks at one machine would be the machine's work, not the daemon's. The way is
 that of a real host: a handshake, a key, a session, a program on its standard input. What is said
-carries the nonce that was sent, and the processes of now.
+carries the nonce that was sent, and the processes of now. At the hosts of the one cluster that
+is failed over the program that was sent is run.
 
-    python -m bench.hosts PLACE PORT    # PLACE: host_key, client_key.pub, and VERB-PORT files
+    python -m bench.hosts PLACE PORT    # PLACE: host_key, client_key.pub, VERB-PORT files, real
 """
 
 from __future__ import annotations
@@ -40,9 +41,25 @@ def answered(place: Path, asked: str) -> tuple[str, int]:
     return text.replace("@nonce@", said["nonce"]), 0
 
 
+async def ran(program: str) -> tuple[str, int]:
+    shell = await asyncio.create_subprocess_exec(
+        "sh", "-s", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await shell.communicate(program.encode())
+    return said.decode(), shell.returncode or 0
+
+
+def is_real(place: Path, asked: str) -> bool:
+    """By the port of its server."""
+    port = dict(ASKED.findall(asked)).get("port")
+    return port in (place / "real").read_text().split()
+
+
 async def serve(place: Path, port: int) -> None:
     async def session(process: asyncssh.SSHServerProcess[str]) -> None:
-        text, status = answered(place, await process.stdin.read())
+        program = await process.stdin.read()
+        real = is_real(place, program)
+        text, status = await ran(program) if real else answered(place, program)
         process.stdout.write(text)
         process.exit(status)
 

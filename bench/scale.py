@@ -54,7 +54,7 @@ class Ground:
     place: Path
     pairs: tuple[Pair, ...]
     victim: Pair
-    """Of a cluster of its own, with a transport that acts."""
+    """Of a cluster of its own, on hosts that act."""
     ssh_port: int
 
 
@@ -78,7 +78,9 @@ def ground(count: int, connections: int, *, direct: bool) -> Iterator[Ground]:
                     for_many(server, connections)
             postgres.sql(pair.primary, f"ALTER ROLE {MONITOR} CONNECTION LIMIT -1;")
             running.append(pair)
-        yield Ground(place, tuple(running[:-1]), running[-1], port)
+        victim = running.pop()
+        (place / "real").write_text("\n".join(str(one.port) for one in victim.servers))
+        yield Ground(place, tuple(running), victim, port)
 
 
 @contextlib.contextmanager
@@ -171,7 +173,6 @@ def configuration(g: Ground, load: Load, port: int) -> Path:
     if load.clusters > 1:
         clusters["victim"] = {
             **cluster(g, g.victim, None, load),
-            "transport": "local",
             "failover": {"mode": "automatic"},
         }
     daemon = {
@@ -297,7 +298,7 @@ class Daemon:
         return False
 
     def cpu_s(self) -> float:
-        """Without what it has started: programs of the one cluster with a local transport."""
+        """Without what it has started."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
         return sum(map(int, fields[11:13])) / TICKS
 
