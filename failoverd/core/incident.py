@@ -55,7 +55,7 @@ from failoverd.core.states import (
 from failoverd.core.vantage import seen
 from failoverd.core.waited_for import SyncChange
 from failoverd.core.wal_answers import LossMeasured, Salvaged
-from failoverd.core.wal_rate import octave
+from failoverd.core.wal_rate import at_most
 
 
 class EntryKind(enum.StrEnum):
@@ -260,7 +260,7 @@ def durable_change(before: Machine, after: Machine) -> bool:
     """Whether a restart from what was journaled last would lose something."""
     if _CARRIED(before) != _CARRIED(after):
         return True
-    if octave(before.memory.peak_wal_rate) != octave(after.memory.peak_wal_rate):
+    if at_most(before.memory.peak_wal_rate) != at_most(after.memory.peak_wal_rate):
         return True
     return bool(_OF_MEMORY(before.memory) != _OF_MEMORY(after.memory))
 

@@ -2,17 +2,14 @@
 
 Each round of a busy primary may be a little faster than any before it. A record for each would be
 several a minute and cluster, for a figure that is told as "at most about": a new one is journaled
-where it reaches the next power of two, and read back as that.
+where it goes beyond a power of two, and read back as the next one.
 """
 
 from __future__ import annotations
 
-
-def octave(rate: float) -> int:
-    """What is worth a record when it changes."""
-    return int(rate).bit_length()
+import math
 
 
 def at_most(rate: float) -> float:
-    """Of what was journaled: the least that nothing seen since can have been above."""
-    return float(2 ** octave(rate)) if rate > 0 else 0.0
+    """The power of two that it is not above. Of itself each is its own: restarts add nothing."""
+    return 2.0 ** (math.ceil(rate) - 1).bit_length() if rate > 0 else 0.0
