@@ -220,12 +220,11 @@ def test_a_primary_that_was_started_under_our_guard_is_one_again_once_it_is_reac
 @pytest.mark.campaign
 @pytest.mark.timeout(3000)
 def test_a_thousand_failovers_break_no_rule():
-    """The form for CI: every scenario, and seeds until a thousand failovers have happened."""
+    """Every scenario, and then seeds until a thousand failovers have happened in those alone."""
     failovers, faults, states = 0, Counter[str](), set[str]()
     broken = []
     for name, one in scenarios():
         outcome = run_plan(one)
-        failovers += outcome.failovers
         faults += outcome.faults
         broken += [f"{name}: {outcome.broken}"] if outcome.broken else []
     for seed in MANY:
