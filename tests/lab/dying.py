@@ -57,9 +57,11 @@ class Point:
 
 LOOKS = frozenset({
     "reach", "status", "settings", "history", "log", "diverged", "rejoin_status", "rejoin_source",
-    "wal_end",
+    "wal_end", "readiness",
 })  # fmt: skip
 """The verbs that change nothing: whether they were done when the daemon died, nobody can tell."""
+ASKS_ABOUT_RIGHTS = "has_function_privilege("
+"""Of a survey, which names functions that it does not call."""
 CHANGES = ("pg_promote", "pg_logical_emit_message", "checkpoint", "pg_create", "pg_drop")
 
 
@@ -77,7 +79,7 @@ def kind_of(way: Way, what: str) -> Kind:
     if way in (Way.OLD_SSH, Way.NEW_SSH):
         return Kind.LOOKS if what in LOOKS else Kind.ACTS
     changes = any(what == word or f"{word}(" in what for word in CHANGES)
-    return Kind.ACTS if changes else Kind.LOOKS
+    return Kind.ACTS if changes and ASKS_ABOUT_RIGHTS not in what else Kind.LOOKS
 
 
 def comes_by_in_calm(point: Point) -> bool:
