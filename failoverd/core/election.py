@@ -96,15 +96,17 @@ def _judged(
     if loss.nothing:
         return loss, reason
     # What is known to be missing may have been promised just as what is not known.
+    where = None if terms.frozen is None else position
+    refusals = [one.refusal(where) for one in held_to]
+    refusal = next((refusal for refusal in refusals if refusal is not None), None)
     promise = memory.promise
     if promise is not None and promise.void:
         loss = replace(loss, sentence=f"{loss.sentence}, while {LOWERED}")
         reason = None if reason is None else f"{reason}; {LOWERED}"
-    elif promise is not None and promise.kept is not None:
+    elif promise is not None and promise.kept is not None and refusal is None:
+        # Whoever may lack a promised commit is not excused: salvage may fail to bring it over.
         reason, loss = None, _excused(loss)
-    where = None if terms.frozen is None else position
-    refusals = [one.refusal(where) for one in held_to]
-    return loss, next((refusal for refusal in refusals if refusal is not None), reason)
+    return loss, refusal or reason
 
 
 LOWERED = "synchronous replication was lowered, so that acknowledged commits may be missing"

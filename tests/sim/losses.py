@@ -53,7 +53,7 @@ class Losses:
             return
         if loss.nothing and not self.whole[candidate]:
             self.fail(f"{candidate}: nothing is said to be missing, and the last record is")
-        if loss.proven and lost:
+        if loss.nothing and lost:
             self.fail(f"{candidate}: nothing is said to be lost, and {lost} bytes are")
         # An estimate goes by the fastest round: within one each application may be faster for once.
         burst = 0 if loss.proven else RECORD_BYTES * (SIDE_BY_SIDE + len(self.world.ways))

@@ -113,6 +113,16 @@ def test_whoever_takes_the_leadership_up_has_seen_what_it_saw_while_it_followed(
     assert run(seed).broken == ""
 
 
+def test_a_commit_that_only_another_standby_was_promised_is_not_given_up_for_want_of_room():
+    """`ANY 1`: the only one that may take over was excused from what the other one had."""
+    assert run(12233).broken == ""
+
+
+def test_a_loss_that_is_known_to_the_byte_is_not_nothing():
+    """The check took it for that: nobody had run out of room in a salvage before."""
+    assert run(11828).broken == ""
+
+
 def test_each_application_may_be_faster_for_once_than_the_fastest_round():
     """Two wrote within 10 ms, between a look and the power off; the check allowed for one."""
     assert run(6916).broken == ""

@@ -40,6 +40,7 @@ from tests.unit.vocabulary import (
     gone,
     healthy,
     proof,
+    sender,
     streaming,
     watching,
 )
@@ -188,6 +189,23 @@ def test_what_is_known_to_be_missing_may_have_been_promised():
         daemon.sees(dead(), cut_off(), gone(), after=0.21)
     few = replace(END, end=Lsn(HERE + 4096))
     daemon.fenced().froze({PG2: HERE}).answered(Salvage, NotSalvaged(WORDS, few))
+    assert isinstance(daemon.state, Reverting)
+
+
+@pytest.mark.parametrize("found", [UNREADABLE, NotSalvaged(WORDS, replace(END, end=Lsn(HERE)))])
+def test_what_one_that_may_never_take_over_alone_was_promised_is_not_given_up(found):
+    """It is further by a commit that was acknowledged for it; whoever may, has no room for it."""
+    nodes = {**TRIO.nodes, PG3: replace(TRIO.nodes[PG3], never=True)}
+    both = (sender(PG2, "quorum"), sender(PG3, "quorum"))
+    primary = healthy(sync="ANY 1 (pg2, pg3)", senders=both)
+    daemon = watching(replace(TRIO, nodes=nodes), primary=primary)
+    for _ in range(2):
+        daemon.sees(dead(), cut_off(lag=4096), cut_off(), after=0.21)
+    daemon.fenced().froze({PG2: HERE - 4096, PG3: HERE})
+    assert isinstance(daemon.state, Salvaging)
+    assert not daemon.state.loss.nothing
+    for _ in range(2):
+        daemon.answered(Salvage, found)
     assert isinstance(daemon.state, Reverting)
 
 
