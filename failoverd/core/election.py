@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from failoverd.core.dead_man import ASKS_BYTES_S
 from failoverd.core.elected import Election
-from failoverd.core.fitness import fit
+from failoverd.core.fitness import fit, postmaster_suspended
 from failoverd.core.memory import Memory
 from failoverd.core.model import (
     ClusterView,
@@ -59,7 +59,9 @@ def elect(view: ClusterView, memory: Memory, policy: Policy, terms: Terms) -> El
         if report.name in terms.kept_out:
             refused[report.name] = "is kept out until it is brought back as a standby"
             continue
-        position = fit(report, memory, terms.frozen, salvaged=curable)
+        trial = terms.frozen is None and terms.proof is None
+        suspended = postmaster_suspended(report) if trial else None
+        position = suspended or fit(report, memory, terms.frozen, salvaged=curable)
         if isinstance(position, Lsn):
             at[report.name] = position
         else:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from failoverd.core.lsn import Lsn
 from failoverd.core.memory import Memory
-from failoverd.core.model import Frozen, NodeName, NodeReport, ServerFacts
+from failoverd.core.model import Frozen, NodeName, NodeReport, Outcome, ServerFacts
 
 STANDS_STILL_S = 2.0
 """Replay that has not moved for so long has come to the end of what its own disk holds."""
@@ -44,6 +44,23 @@ def fit(
     if found.timeline and found.timeline != memory.timeline:
         return f"stands on timeline {found.timeline}, not {memory.timeline}"
     return found.position
+
+
+SUSPENDED = frozenset("Tt")
+"""By SIGSTOP, or by a debugger. Source: proc_pid_stat(5)."""
+
+
+def postmaster_suspended(report: NodeReport) -> str | None:
+    """The session that is held answers: no reload and no promotion gets past its postmaster.
+
+    Source: src/backend/postmaster/postmaster.c; SIGHUP and the promotion's SIGUSR1 go to it.
+    """
+    facts = report.host.facts if report.host_of_now else None
+    if facts is None or report.fresh.outcome is not Outcome.TIMED_OUT:
+        return None
+    if dict(facts.processes).get(facts.postmaster_pid or 0) not in SUSPENDED:
+        return None
+    return "its postmaster is suspended (SIGSTOP): it can be neither frozen nor promoted"
 
 
 def _unfit(server: ServerFacts, report: NodeReport, memory: Memory) -> str | None:

@@ -132,7 +132,7 @@ class Beliefs:
         now, ok = self.world.now, Outcome.OK
         heard = {upstream for standby, upstream in receivers if outcomes[standby] is ok}
         for name, host in self.world.hosts.items():
-            key, answers = (d.name, name), outcomes[name] is ok or self._holds(d, name)
+            key, answers = (d.name, name), outcomes[name] is ok or self.holds(d, name)
             if answers:
                 self.answered_at[key] = now
             if host.runs and not host.ssh_broken and self.world.both_ways(d.name, name):
@@ -297,9 +297,9 @@ class Beliefs:
             self.fail(f"{d.name} says that {name} {said}, and nobody else could try")
 
     def _answers(self, d: Daemon, name: NodeName) -> bool:
-        return connect_outcome(self.world, d.name, name) is Outcome.OK or self._holds(d, name)
+        return connect_outcome(self.world, d.name, name) is Outcome.OK or self.holds(d, name)
 
-    def _holds(self, d: Daemon, name: NodeName) -> bool:
+    def holds(self, d: Daemon, name: NodeName) -> bool:
         """Whoever lets nobody new in (no slot left, shutting down) answers in a held session."""
         session = None if d.life is None else d.life.rounds.held(name)
         return held_outcome(self.world, d.name, name, session) is Outcome.OK

@@ -16,6 +16,9 @@ from tests.sim.losses import Losses
 from tests.sim.sights import Sights
 from tests.sim.world import World
 
+ANSWERED_S = 0.05
+"""Whoever dies between its answer and the step that believes it was confirmed rightly."""
+
 
 @dataclass(slots=True)
 class Known:
@@ -38,6 +41,8 @@ class Failovers:
     sights: Sights
     beliefs: Beliefs
     losses: Losses
+    wrote_at: dict[NodeName, float] = field(default_factory=dict[NodeName, float])
+    """When whoever was promoted wrote for its confirmation."""
 
     def begins(self, d: Daemon, known: Known, after: Machine, *, alone: bool) -> None:
         assert isinstance(after.state, Fencing)
@@ -64,12 +69,23 @@ class Failovers:
             self.fail(f"{d.name} begins its failover number {known.automatic + 1} of the day")
 
     def _somebody(self, d: Daemon, primary: NodeName) -> bool:
-        """A standby of this cluster that this daemon could reach in the last seconds."""
+        """A standby of this cluster that this daemon could reach in the last seconds.
+
+        One whose postmaster is suspended answers in a held session, as if it were well: that it
+        could take nothing over is known by its host alone.
+        """
+        now, system = self.world.now, self.world.server(primary).system
         return any(
             s.name != primary
             and s.recovery
-            and s.system == self.world.server(primary).system
-            and self.world.now - self.sights.spoke_at.get((d.name, s.name), -9.0) < 3.0
+            and s.system == system
+            and (
+                now - self.sights.spoke_at.get((d.name, s.name), -9.0) < 3.0
+                or (
+                    now - self.beliefs.host_at.get((d.name, s.name), -9.0) > 3.0
+                    and self.beliefs.holds(d, s.name)
+                )
+            )
             for s in self.world.servers()
         )
 
@@ -106,7 +122,8 @@ class Failovers:
             known.automatic += 1
         if self.world.hands or self.world.lied:
             return
-        if server.recovery or not server.may_commit():
+        just_now = self.world.now - self.wrote_at.get(candidate, -9.0) < ANSWERED_S
+        if server.recovery or not (server.may_commit() or just_now):
             self.fail(f"{candidate} is confirmed, and takes no commits")
         self.losses.promises_kept(d, before, server)
         self.losses.said(d, before, after)

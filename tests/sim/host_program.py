@@ -200,7 +200,7 @@ def _unguard(world: World, host: Host, act: Act) -> Steps:
 
 def _settings(host: Host) -> Answer:
     server = host.server
-    if not server.postmaster or server.stopped:
+    if not server.postmaster or server.stopped or server.postmaster_stopped:
         return Answer(NOT_DONE, "it does not answer")
     if server.slot.startswith("failoverd_frozen_"):
         return Answer(NOT_DONE, "already_frozen")
@@ -233,7 +233,7 @@ def _carry(world: World, host: Host, act: Act) -> Steps:
 
 def _freeze(world: World, host: Host, act: Act) -> Steps:
     server = host.server
-    if not server.serving(world.now):
+    if not server.lets_in(world.now):
         return Answer(NOT_DONE, "it does not answer")
     if not server.recovery:
         return Answer(NOT_DONE, "it is not in recovery")
@@ -251,7 +251,7 @@ def _freeze(world: World, host: Host, act: Act) -> Steps:
 def _thaw(world: World, host: Host, act: Act) -> Steps:
     server = host.server
     yield 0.01
-    if not server.postmaster or server.stopped:
+    if not server.postmaster or server.stopped or server.postmaster_stopped:
         return Answer(NOT_DONE, "it does not answer")
     if not server.slot.startswith("failoverd_frozen_"):
         return Answer(DONE)
@@ -267,7 +267,8 @@ def _thaw(world: World, host: Host, act: Act) -> Steps:
 def _repoint(world: World, host: Host, act: Act) -> Steps:
     server = host.server
     yield 0.01
-    if not server.postmaster or server.stopped or not server.recovery:
+    silent = server.stopped or server.postmaster_stopped
+    if not server.postmaster or silent or not server.recovery:
         return Answer(NOT_DONE, "it is no standby that answers")
     assert act.saved is not None
     values = dict(act.saved.values)

@@ -20,6 +20,8 @@ FOREIGN_SYSTEM = "7000000000000000999"
 CHECKPOINT = -1
 """What stands in the WAL for a shutdown checkpoint; commits have numbers from 1 on."""
 NEW_TIMELINE = -2
+SILENCE_S = 0.5
+"""A dead-man asks by WAL five times a second: whoever got none for so long was cut off."""
 
 
 def lsn(position: int) -> Lsn:
@@ -53,6 +55,12 @@ class Stream:
     """Of the upstream's server: another one is another connection."""
     heard_at: float
     since: float
+    """When it was connected, or heard again after a silence."""
+
+    def hears(self, now: float) -> None:
+        if now - self.heard_at > SILENCE_S:
+            self.since = now
+        self.heard_at = now
 
 
 @dataclass(slots=True)
@@ -132,6 +140,10 @@ class Server:
         """It answers whoever reaches it."""
         frozen = self.stopped or self.shutting_down
         return self.postmaster and not frozen and now >= self.ready_at
+
+    def lets_in(self, now: float) -> bool:
+        """A new session: also of the host program, which has no other."""
+        return self.serving(now) and not self.postmaster_stopped
 
     def may_commit(self) -> bool:
         """A commit may be made there now, or as soon as it is woken."""

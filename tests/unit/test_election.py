@@ -9,7 +9,15 @@ import pytest
 from failoverd.core.dead_man import ASKS_BYTES_S
 from failoverd.core.election import Terms, elect, wal_loss
 from failoverd.core.memory import observe
-from failoverd.core.model import ControlState, Frozen, Lsn, ProofKind, SystemIdentifier, Timeline
+from failoverd.core.model import (
+    ControlState,
+    Frozen,
+    Lsn,
+    Outcome,
+    ProofKind,
+    SystemIdentifier,
+    Timeline,
+)
 from failoverd.core.policy import NodePolicy
 from failoverd.core.promise import Promise, voided
 from failoverd.core.replication import Sender
@@ -25,6 +33,8 @@ from tests.unit.vocabulary import (
     dead,
     gone,
     healthy,
+    host,
+    look,
     proof,
     sender,
     view,
@@ -223,6 +233,53 @@ def test_a_promised_commit_may_be_on_a_standby_that_is_further():
     assert election.candidate == PG3
     assert election.loss is not None
     assert election.loss.proven
+
+
+def test_what_a_cure_is_hoped_for_is_not_said_to_be_without_loss():
+    """The further one may hold a commit that was promised; the WAL that lacks is still to come."""
+    never = {**TRIO.nodes, PG2: NodePolicy(HOSTS[PG2], never=True)}
+    terms = Terms(
+        16 * MB, frozen=standing(pg2=HERE, pg3=HERE - 4096), proof=proof(200), curable=True
+    )
+    policy = replace(TRIO, nodes=never)
+    election = elected(terms=terms, memory=promised("ANY 1 (pg2, pg3)"), policy=policy)
+    assert election.candidate == PG3
+    assert election.loss is not None
+    assert not election.loss.proven
+    assert election.loss.lost_bytes >= 4096
+
+
+def suspended(letter="T", fresh=Outcome.TIMED_OUT):
+    """Its held session answers; its postmaster was sent SIGSTOP, or is only slow."""
+
+    def node(name, at):
+        on_host = host(at)
+        postmaster = on_host.facts.postmaster_pid
+        processes = tuple(
+            (pid, letter if pid == postmaster else state) for pid, state in on_host.facts.processes
+        )
+        facts = replace(on_host.facts, processes=processes)
+        lets_nobody_in = replace(cut_off()(name, at), fresh=look(fresh, at))
+        return replace(lets_nobody_in, host=replace(on_host, facts=facts))
+
+    return node
+
+
+def test_a_standby_whose_postmaster_is_suspended_takes_nothing_over():
+    election = elected(suspended(), gone())
+    assert election.candidate is None
+    assert "suspended" in election.refused[PG2]
+    assert elected(suspended(), cut_off(lag=100)).candidate == PG3
+
+
+@pytest.mark.parametrize("slow", [suspended(letter="S"), suspended(fresh=Outcome.OK)])
+def test_a_standby_that_is_only_slow_to_let_somebody_in_takes_over(slow):
+    assert elected(slow, gone()).candidate == PG2
+
+
+def test_who_is_frozen_already_is_not_refused_for_a_suspended_postmaster():
+    terms = Terms(16 * MB, frozen=standing(pg2=HERE))
+    assert elected(suspended(), gone(), terms=terms).candidate == PG2
 
 
 def test_a_node_that_never_takes_over_still_holds_what_was_promised():
