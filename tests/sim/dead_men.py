@@ -81,7 +81,7 @@ class DeadMen:
                 self.fail(f"the dead-man of {host.name} fires, and {name} receives from it")
 
     def _could_answer(self, stream: Stream) -> bool:
-        """Who came after the last question has not answered it yet."""
+        """Who came, or heard again, after the last question has not answered it yet."""
         now = self.world.now
         return now - stream.heard_at < 0.5 and now - stream.since > LOOK_S + ROUND_TRIP_S
 

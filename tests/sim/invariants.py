@@ -102,6 +102,8 @@ class Invariants:
         match what, about:
             case "acknowledged", (Acknowledged(), Server() as server):
                 self._one_acknowledges(server)
+            case "wrote", Server() as server:
+                self.begun.wrote_at[server.name] = self.world.now
             case "promoted", Server() as server:
                 self._promoted(server)
             case "asked", (Server() as server, Promote() as effect, Daemon() as d):
@@ -241,8 +243,12 @@ class Invariants:
             if armed and (not reached or d.machine.state.attempt):  # type: ignore[union-attr]
                 return  # what keeps a standby from answering a dead-man is a part of the fence
             told = [a for a in self.world.acknowledged[-4:] if a.node == primary.name]
-            if told and self.world.now - told[-1].at < 1.0 and primary.may_commit():
+            serves = primary.may_commit() and not primary.stopped and self._runs(primary)
+            if told and self.world.now - told[-1].at < 1.0 and serves:
                 self.fail(f"{d.name} freezes a standby of {primary.name}, which serves")
+
+    def _runs(self, server: Server) -> bool:
+        return self.world.hosts[server.name].runs
 
     def _started_again(self, server: Server) -> None:
         """A daemon starts an old primary: a promotion of its own kind."""

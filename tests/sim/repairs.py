@@ -52,7 +52,8 @@ def rebuilds(world: World, daemons: list[Daemon]) -> Steps:
                 continue
             if not world.both_ways(host.name, writers[0].name):
                 continue
-            if world.now - host.rebuilt_at < 8.0:
+            # A copy takes longer than what is still under way there: that ends before, or with it.
+            if world.now - host.rebuilt_at < 8.0 or host.locked:
                 continue
             host.rebuilt_at = world.now
             _rebuilt(world, host, writers[0])

@@ -117,12 +117,12 @@ class Rest:
             return True
         if d.policy.mode is not Mode.AUTOMATIC:
             return True
-        if len(self.daemons) > 1 and world.store is None:
-            # Two that know nothing of each other may wait for an operator (decision 11).
-            return isinstance(m.state, Blocked | Suspect)
         primary = m.memory.primary
         if primary is None and not any(s.may_commit() for s in world.servers()):
             return True  # it has never known who the primary is: rule 15 says to wait
+        if len(self.daemons) > 1 and world.store is None:
+            # Two that know nothing of each other may wait for an operator (decision 11).
+            return isinstance(m.state, Blocked | Suspect)
         if primary is not None and not self._calibrated(d, primary):
             return True  # its host's look has not seen this life of it: silence proves nothing
         if not isinstance(m.state, Blocked):

@@ -211,6 +211,38 @@ def test_what_a_daemon_has_frozen_whose_journal_was_lost_is_owed_by_nobody():
     assert run(8107).broken == ""
 
 
+@pytest.mark.parametrize("seed", [8952, 12142])
+def test_a_standby_that_hears_its_primary_again_this_moment_has_not_answered_a_dead_man(seed):
+    """The link had healed after the last question; the check took the old stream for an answer."""
+    assert run(seed).broken == ""
+
+
+def test_nobody_is_fenced_for_a_standby_whose_postmaster_is_suspended():
+    """Its held session answered: pg1 was fenced, and pg2 could be neither frozen nor promoted."""
+    assert run(9226).broken == ""
+
+
+def test_a_standby_is_frozen_of_a_primary_that_hangs_since_this_moment():
+    """For 0.3 s it had served, and nobody could see that; the check said that it still did."""
+    assert run(9718).broken == ""
+
+
+def test_who_dies_right_after_it_has_written_was_confirmed_rightly():
+    """5 ms before its answer arrived; the check asked whether it runs now."""
+    assert run(12487).broken == ""
+
+
+@pytest.mark.parametrize("seed", [13235, 13759])
+def test_whose_journal_was_lost_while_nobody_is_a_primary_waits_for_one(seed):
+    """Of two without a lease; the check allowed it to a daemon that is alone."""
+    assert run(seed).broken == ""
+
+
+def test_a_freeze_that_is_still_under_way_ends_before_its_standby_is_made_anew():
+    """The operator's copy took no time, and a freeze of 8 s came after it."""
+    assert run(12981).broken == ""
+
+
 @pytest.mark.parametrize("lasts", [1.9, 40.0])
 def test_a_primary_that_was_started_under_our_guard_is_one_again_once_it_is_reached(lasts):
     """By the look before the thaw its standbys were frozen; or the way back was given up.

@@ -276,7 +276,7 @@ class World:
         if not host.runs or standby.stopped or not standby.postmaster or not standby.recovery:
             return
         assert standby.stream is not None
-        standby.stream.heard_at = self.now
+        standby.stream.hears(self.now)
         if host.disk_full:
             return
         if not upstream.descends(standby.timeline, len(standby.wal)):

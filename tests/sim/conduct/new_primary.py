@@ -81,6 +81,7 @@ def confirm(d: Daemon, effect: Confirm) -> Steps:
             world.release(server)
             hangs = not world.held(server, server.sync, len(server.wal))
             timeline, at = Timeline(server.timeline), lsn(len(server.wal))
+            world.happened("wrote", server)
             said = Evidence(f"{node} is the primary on timeline {timeline} and writes")
             return Confirmed(timeline, at, hangs, (), "no log here", said)
         if d.monotonic() >= deadline:
