@@ -145,6 +145,12 @@ ELECTION = of(
         "A server of another cluster may win.",
     ),
     (
+        "excused-all-the-same",
+        "promise.kept is not None and refusal is None:",
+        "promise.kept is not None:",
+        "Who may lack what another standby was promised is said to lose nothing of it.",
+    ),
+    (
         "promise-off-by-one",
         "max(1, of - requirement.count + 1)",
         "max(1, of - requirement.count)",

@@ -140,6 +140,12 @@ def _synchronous() -> Iterator[tuple[str, Plan]]:
             f"{name}, the further one never wins",
             plan(cut, gone, agents=HONEST, sync=sync, policy=policy(nodes=never)),
         )
+    no_room = Fault(4.0, "disk full", "a standby", 9.0)
+    never = nodes(pg3=NodePolicy("10.0.0.3", never=True))
+    yield (
+        "any 1, the further one never wins, and the other has no room",
+        plan(no_room, CRASH, sync=ANY_1, policy=policy(nodes=never)),
+    )
     changed = Fault(4.6, "synchronous changed", "writer", 0.0, 2)
     yield (
         "a promise that was changed",
