@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 
-BETWEEN = 2_000
+BETWEEN = 500
 """Objects more between two looks for garbage: mostly asyncio's transports, which refer to
 themselves. One cluster closes two connections a second: 10,000 objects are 2.5 MB, after seven
 minutes. Source: Python documentation, gc.set_threshold."""
