@@ -47,7 +47,7 @@ def fit(
 
 
 SUSPENDED = frozenset("Tt")
-"""By SIGSTOP, or by a debugger. Source: proc_pid_stat(5)."""
+"""By SIGSTOP, or by a debugger: it goes on only when it is told to. Source: proc_pid_stat(5)."""
 
 
 def postmaster_suspended(report: NodeReport) -> str | None:

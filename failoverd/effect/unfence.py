@@ -7,13 +7,12 @@ from collections.abc import Mapping
 
 from failoverd.core.effects import StopMode, Unfence, Unguard
 from failoverd.core.events import EffectFailed, Unfenced, Unguarded
+from failoverd.core.fitness import SUSPENDED
 from failoverd.core.model import Guard, HostFacts, Outcome
 from failoverd.effect.last_look import ROLE, serves
 from failoverd.effect.world import Node, Runs, World, act, ask, clock_in, look, why
 
 RETRY_S = 0.1
-STOPPED = frozenset({"T", "t"})
-"""States of a process in /proc that goes on only when it is told to."""
 START_GRACE_S = 5.0
 """The host ends a start that takes too long itself, and says so."""
 
@@ -89,7 +88,7 @@ def _why_never(node: Node, facts: HostFacts) -> str:
         return f"no postmaster of {node.name} runs{left}"
     pid = facts.postmaster_pid
     stopped = f"the postmaster of {node.name} is stopped by a signal: kill -CONT {pid}"
-    return stopped if found[0] in STOPPED else ""
+    return stopped if found[0] in SUSPENDED else ""
 
 
 async def _read_write(world: World, node: Node, runs: Runs) -> Unfenced | EffectFailed:
